@@ -1,0 +1,65 @@
+"""Time, read in one place. Nothing else in the package imports `time`."""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Event time, and waiting for it to pass."""
+
+    @property
+    def speed(self) -> float:
+        """How many seconds of event time pass in one real second."""
+        ...
+
+    def now_ms(self) -> int:
+        """Event time now, ms UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Real seconds from an arbitrary start; never goes back."""
+        ...
+
+    async def sleep(self, event_seconds: float) -> None:
+        """Wait until so much event time has passed."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock, corrected by the exchange's where their difference is known."""
+
+    speed = 1.0
+
+    def __init__(self) -> None:
+        self.offset_ms = 0
+        """Exchange time minus machine time."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.offset_ms
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, event_seconds: float) -> None:
+        await asyncio.sleep(event_seconds)
+
+
+class ScaledClock:
+    """Event time that starts where it is told and runs `speed` times as fast as real time."""
+
+    def __init__(self, start_ms: int, speed: float) -> None:
+        if speed <= 0:
+            raise ValueError(f"speed must be > 0 (got {speed})")
+        self.speed = speed
+        self._start_ms = start_ms
+        self._origin = time.monotonic()
+
+    def now_ms(self) -> int:
+        return self._start_ms + int((time.monotonic() - self._origin) * 1000 * self.speed)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, event_seconds: float) -> None:
+        await asyncio.sleep(event_seconds / self.speed)
