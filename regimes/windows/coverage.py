@@ -50,8 +50,12 @@ class Coverage:
     def available(self, symbol: str) -> bool:
         """Whether some venue has the data, as far as is known."""
         if self.venues:
-            return any(self._serves(venue, symbol) for venue in self.venues)
+            return bool(self.serving(symbol))
         return not any(name is None or name == symbol for _, name in self._lacking)
+
+    def serving(self, symbol: str) -> list[str]:
+        """The venues from which this symbol's data come, as far as they have shown themselves."""
+        return sorted(venue for venue in self.venues if self._serves(venue, symbol))
 
     def is_blind(self, symbol: str) -> bool:
         """Whether a gap is open now."""
@@ -63,7 +67,7 @@ class Coverage:
 
     def observed_ms(self, symbol: str, now_ms: int) -> int:
         """How much of the span was watched, the mean over the venues that have the symbol."""
-        serving = [venue for venue in self.venues if self._serves(venue, symbol)]
+        serving = self.serving(symbol)
         if self._begun_ms is None or not serving:
             return 0
         start = max(self._begun_ms, now_ms - self.span_ms)

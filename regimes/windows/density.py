@@ -54,7 +54,7 @@ class PriceDensity:
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Take back a snapshot."""
         self._landmark_ms = snapshot["landmark_ms"]
-        self._weights = {key: weight for key, weight in snapshot["cells"]}
+        self._weights = dict(snapshot["cells"])
 
     def _rebase(self, landmark_ms: int) -> None:
         """Begin to count from a later time; what has faded to less than a cent goes."""
