@@ -10,7 +10,6 @@ from regimes.timeframe import DAY_MS, HOUR_MS
 from regimes.windows.density import PriceDensity
 from regimes.windows.depth import DepthHistory
 
-
 _REFRESH_MS: Final = 10_000
 
 
