@@ -29,7 +29,8 @@ class LoopbackExchange:
     source: its market. clock: event time, shared with whoever should agree on it. host: a loopback address. port: 0 picks
     a free one. largest_per_second: Binance's rule of one forced order a symbol and second.
 
-    Spot is at `/api/v3/...` and `/stream`, USD-M at `/fapi/v1/...`, `/market/ws/{n}` and `/public/ws/{n}`; `/ws/...` accepts
+    Spot is at `/api/v3/...` and `/stream`, USD-M at `/fapi/v1/...`, `/market/ws/{n}` and `/public/ws/{n}` (`stream` for
+    `ws` there puts events in an envelope); `/ws/...` accepts
     and stays silent. `/control/...` sets faults and tells what was sent.
     """
 
@@ -89,6 +90,11 @@ class LoopbackExchange:
         """Websocket connections now open."""
         return len(self._hub)
 
+    async def finished(self) -> None:
+        """Wait for the market's end. Raises what stopped the sending, if anything did."""
+        if self._sending is not None:
+            await asyncio.shield(self._sending)
+
     def advance(self) -> None:
         """Send what is due at this moment of the clock, without waiting for the next wake-up."""
         self._schedule.advance(self._clock.now_ms())
@@ -133,16 +139,20 @@ class LoopbackExchange:
         app.router.add_get("/api/v3/{call:.+}", self._rest("spot"))
         app.router.add_get("/fapi/v1/{call:.+}", self._rest("usdm"))
         for path in ("/stream", "/stream/{tail:.*}"):
-            app.router.add_get(path, self._socket("spot"))
-        app.router.add_get("/market/ws{tail:.*}", self._socket("market"))
-        app.router.add_get("/public/ws{tail:.*}", self._socket("public"))
-        app.router.add_get("/ws{tail:.*}", self._socket("legacy"))
+            app.router.add_get(path, self._socket("spot", combined=True))
+        futures: tuple[Route, ...] = ("market", "public")
+        for route in futures:
+            app.router.add_get(f"/{route}/ws{{tail:.*}}", self._socket(route, combined=False))
+            app.router.add_get(f"/{route}/stream{{tail:.*}}", self._socket(route, combined=True))
+        app.router.add_get("/ws{tail:.*}", self._socket("legacy", combined=False))
         app.router.add_routes(self._control.routes())
         return app
 
-    def _socket(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _socket(
+        self, route: Route, *, combined: bool
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return await self._sockets.serve(request, route, combined=route == "spot")
+            return await self._sockets.serve(request, route, combined=combined)
 
         return handle
 

@@ -33,7 +33,7 @@ async def test_a_burst_arrives_whole_with_every_order_different(
         await usdm.subscribe("!forceOrder@arr")
         assert await exchange.faults.burst(3000, per_segment=per_segment) == 3000
         events = await usdm.until_pong()
-    assert len({(e["o"]["s"], e["o"]["q"]) for e in events}) == len(events) == 3000
+    assert len({(e["o"]["s"], e["o"]["q"], e["o"]["ap"], e["o"]["T"]) for e in events}) == len(events) == 3000
     assert exchange.sent.frames["forceOrder@arr"] == 3000
 
 
