@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 from aiohttp import web
@@ -14,13 +14,14 @@ from regimes.feeds.simulator.control import Control
 from regimes.feeds.simulator.depth import DepthBooks
 from regimes.feeds.simulator.faults import Faults
 from regimes.feeds.simulator.limits import RequestLimits
-from regimes.feeds.simulator.rest import RefusedError, RestCalls
+from regimes.feeds.simulator.rest import RefusedError, RestCalls, UnknownCallError
 from regimes.feeds.simulator.schedule import Schedule
 from regimes.feeds.simulator.sockets import SocketServer
 from regimes.feeds.simulator.source import MarketSource, Venue
 from regimes.feeds.simulator.topics import Route
 
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_LOOPBACK: Final = {"127.0.0.1", "localhost"}
+_DEPTH_RATES: Final = ("", "@100ms", "@250ms", "@500ms", "@1000ms")
 
 
 class LoopbackExchange:
@@ -174,7 +175,7 @@ class LoopbackExchange:
                 body = self._calls.answer(venue, call, request.query)
             except RefusedError as refused:
                 status, body = 400, {"code": refused.code, "msg": refused.message}
-            except LookupError:
+            except UnknownCallError:
                 status, body = 404, {"code": -5000, "msg": f"Path {request.path}, Method GET is invalid"}
             used = {"X-MBX-USED-WEIGHT-1M": str(self._limits.used(venue))}
             return web.Response(
@@ -182,6 +183,3 @@ class LoopbackExchange:
             )
 
         return handle
-
-
-_DEPTH_RATES = ("", "@100ms", "@250ms", "@500ms", "@1000ms")

@@ -47,24 +47,33 @@ class Faults:
         self._muted: dict[Where, Mute] = {}
         self._bursts = 0
 
-    async def burst(self, count: int, *, per_segment: int = 200, symbol_ids: Sequence[str] = ()) -> int:
+    async def burst(
+        self,
+        count: int,
+        *,
+        per_segment: int = 200,
+        per_second: float | None = None,
+        symbol_ids: Sequence[str] = (),
+    ) -> int:
         """Send `count` distinct liquidations of now, `per_segment` in each write; how many frames left.
 
-        symbol_ids: whose, in turn; all symbols of the venue if empty. Each goes to `!forceOrder@arr` readers and to those
-        of its own stream. Only writing is waited for, so a slow reader is not spared.
+        per_second: real pace; None sends as fast as it can. symbol_ids: whose, in turn; all symbols of the venue if
+        empty. Each goes to `!forceOrder@arr` readers and to those of its own stream. Only writing is waited for, so a slow reader is not spared.
         """
         ids = list(symbol_ids) or list(self._source.listings("usdm"))
         now_ms, sent, first = self._clock.now_ms(), 0, self._bursts
         marks = [self._source.mark(symbol_id, now_ms) for symbol_id in ids]
         prices = [mark.mark_price if mark else 1.0 for mark in marks]
         self._bursts += count
+        began_s = self._clock.monotonic()
         for start in range(0, count, per_segment):
             numbers = range(first + start, first + min(start + per_segment, count))
             for number in numbers:
                 which = number % len(ids)
                 sent += self._hub.broadcast(self._burst_messages(ids[which], number, prices[which], now_ms))
             self._hub.flush()
-            await asyncio.sleep(0)
+            due_s = began_s + (start + len(numbers)) / per_second if per_second else 0.0
+            await asyncio.sleep(max(0.0, due_s - self._clock.monotonic()))
         return sent
 
     def duplicate(self, count: int = 1) -> None:

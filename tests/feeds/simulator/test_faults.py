@@ -44,6 +44,15 @@ async def test_a_burst_counts_a_frame_for_each_stream_that_carries_it(exchange: 
         assert len(await usdm.until_pong()) == 200
 
 
+async def test_a_burst_keeps_the_pace_it_is_given(exchange: LoopbackExchange) -> None:
+    async with dial(exchange, "/market/ws/0") as usdm:
+        await usdm.subscribe("!forceOrder@arr")
+        began = time.monotonic()
+        assert await exchange.faults.burst(1000, per_segment=50, per_second=4000) == 1000
+        assert time.monotonic() - began >= 0.25
+        assert len(await usdm.until_pong()) == 1000
+
+
 async def test_twenty_thousand_liquidations_leave_within_a_second_of_cpu(exchange: LoopbackExchange) -> None:
     async with dial(exchange, "/market/ws/0") as usdm:
         await usdm.subscribe("!forceOrder@arr")

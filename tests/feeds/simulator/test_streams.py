@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from regimes.clock import ScaledClock
+from regimes.errors import ConfigError
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.feeds.simulator.liquidations import pushes
 from regimes.feeds.simulator.recorded import RecordedMarket
@@ -359,3 +360,15 @@ async def test_a_recorded_market_is_sent_whole_and_then_nothing_more(data_dir: P
     bars = source.bars("usdm", "BTCUSDT", HOUR_MS, from_ms, to_ms, to_ms)
     assert [float(k["c"]) for k in closed] == bars.close.tolist()
     assert [float(k["v"]) for k in closed] == pytest.approx(bars.volume.tolist())
+
+
+async def test_the_exchange_listens_on_loopback_only(market: SyntheticMarket, clock: StepClock) -> None:
+    with pytest.raises(ConfigError, match="loopback only"):
+        LoopbackExchange(market, clock, host="0.0.0.0")  # noqa: S104  the refusal is what is tested
+
+
+async def test_closing_the_exchange_leaves_no_task_behind(market: SyntheticMarket, clock: StepClock) -> None:
+    before = asyncio.all_tasks()
+    async with LoopbackExchange(market, clock) as exchange, dial(exchange, "/market/ws/0") as usdm:
+        await usdm.subscribe("btcusdt@kline_1h")
+    assert asyncio.all_tasks() == before
