@@ -175,7 +175,7 @@ class Views:
         self._pairs = [
             {field: {names[p]: values[p] for p in listed} for field, values in columns.items()}
             if listed
-            else {}
+            else _NO_PAIRS
             for listed in [*places, shown]
         ]
 
