@@ -44,7 +44,7 @@ class CorrelationEngine:
     wants: ClassVar[frozenset[type[Observation]]] = frozenset({Candle, Tick, Unavailable})
 
     def __init__(self, settings: CorrelationSettings, universe: Universe) -> None:
-        self.settings = settings
+        self._settings = settings
         self._rows = {symbol: row for row, symbol in enumerate(universe.symbols)}
         labels = Labels.of(universe.symbols)
         self._panel = ReturnPanel(len(universe.symbols), PANEL_HOURS)
@@ -135,7 +135,7 @@ class CorrelationEngine:
     def _on_tick(self, ts_ms: int) -> Output:
         self._now_ms = max(self._now_ms, ts_ms)
         events: list[Event] = []
-        patience_ms = HOUR_MS + self.settings.grace_seconds * 1000
+        patience_ms = HOUR_MS + self._settings.grace_seconds * 1000
         waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
         if self._waiting and not waits:
             events = self._compute()
@@ -172,7 +172,7 @@ class CorrelationEngine:
         pairs = self._pairs()
         events = self._breaks.step(pairs, at_ms, self._now_ms)
         if self._leaders.due(self._panel.head):
-            window = self._panel.returns(self.settings.leadership_window_hours)
+            window = self._panel.returns(self._settings.leadership_window_hours)
             events += self._leaders.search(window, self._panel.head, at_ms, self._now_ms)
         self._look(pairs)
         return events
@@ -181,7 +181,7 @@ class CorrelationEngine:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""
         if self._views.shows_all:
             return numbers(self._hour, *all_pairs(len(self._rows)))
-        rows, columns = moved_pairs(self._hour, self.settings.min_change)
+        rows, columns = moved_pairs(self._hour, self._settings.min_change)
         known = set(zip(rows.tolist(), columns.tolist(), strict=True)) | set(self._breaks.open)
         ordered = np.array(sorted(known), dtype=np.int64).reshape(-1, 2)
         return numbers(self._hour, ordered[:, 0], ordered[:, 1])
