@@ -81,7 +81,7 @@ class PipelineSettings(BaseModel):
     interval_seconds: float = Field(
         5.0,
         ge=0.1,
-        le=3600,
+        le=30,
         description="Seconds of market time between two computations of all readings. A cascade is also judged "
         "on each liquidation at once. Lower = fresher readings, more CPU.",
     )
@@ -147,6 +147,10 @@ class Settings(BaseModel):
         """Return the settings of the feature that owns the section `name`."""
         section: FeatureSettings = getattr(self, name)
         return section
+
+    def sections(self) -> dict[str, FeatureSettings]:
+        """Return the settings of every installed feature by its section."""
+        return {name: self.section(name) for name in section_types()}
 
     def origin(self, path: str) -> Origin:
         """Return where the value of a dotted key such as `funding.anomaly_z_threshold` came from."""

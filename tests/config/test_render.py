@@ -32,5 +32,5 @@ def test_every_key_stands_in_the_configuration_with_a_comment() -> None:
 
 def test_the_rule_of_a_number_is_told() -> None:
     fields = dict(leaves(settings_type()))
-    assert render.rule_of(fields["pipeline.interval_seconds"]) == ">= 0.1, <= 3600"
+    assert render.rule_of(fields["pipeline.interval_seconds"]) == ">= 0.1, <= 30"
     assert render.rule_of(fields["log.level"]) == "one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
