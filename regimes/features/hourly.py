@@ -70,6 +70,11 @@ class HourlyFeature(ABC):
             self._mark_absent(observation)
         return NOTHING
 
+    def load(self, batch: Batch) -> Output:
+        """Take many bars at once and judge them, as the Tick at the close of the newest would."""
+        self._take(batch)
+        return self._tick(int(batch.open_ms.max(initial=0)) + HOUR_MS)
+
     def readings(self) -> Sequence[Reading]:
         """The reading of every symbol, in configured order."""
         if not self._told:
@@ -174,8 +179,10 @@ class HourlyFeature(ABC):
 
     def _take_in(self) -> None:
         batch = self._inbox.take()
-        if batch is None:
-            return
+        if batch is not None:
+            self._take(batch)
+
+    def _take(self, batch: Batch) -> None:
         taken = self._store(batch)
         rows = batch.rows[taken]
         np.maximum.at(self._newest_ms, rows, batch.open_ms[taken])

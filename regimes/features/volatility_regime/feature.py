@@ -1,127 +1,25 @@
-"""Volatility regime of each symbol: how much it moved in 24 h, absolutely and against its own 30 days.
-
->>> import numpy as np
->>> close = 100 * np.exp(np.cumsum(np.tile([0.004, -0.004], 372)))
->>> found = classify(close)
->>> found.vol_regime, round(found.volatility_24h, 4), round(found.ratio, 2)
-('HIGH_VOL', 0.0196, 1.0)
-"""
+"""The volatility regime of every symbol, live."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Final, Literal, Self, TypeAlias
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
-import polars as pl
-from pydantic import Field, model_validator
 
-from regimes.errors import DataError
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
 from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature
 from regimes.features.latch import Episode, Latch
+from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
 from regimes.maths import volatility
 from regimes.maths.stats import FloatArray, IntArray
-from regimes.maths.volatility import BASELINE_HOURS, MIN_BASELINE_HOURS, MIN_DAY_HOURS, ClassifyBy
+from regimes.maths.volatility import BASELINE_HOURS, MIN_BASELINE_HOURS, MIN_DAY_HOURS
 from regimes.timeframe import HOUR_MS
 from regimes.windows.bars import BarPanel, BoolArray
 from regimes.windows.inbox import Batch
 
-REGIMES: Final = ("STABLE", "HIGH_VOL", "EXPLOSIVE", "EXTREME")
-SEVERITIES: Final = (None, Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 _HISTORY_BARS: Final = BASELINE_HOURS + 1 + CATCH_UP_HOURS
 _WITH_NUMBERS: Final = frozenset({Status.OK, Status.STALE})
-Prices: TypeAlias = npt.ArrayLike | pl.Series
-
-
-class VolatilitySettings(FeatureSettings):
-    """Table `[volatility]`."""
-
-    stable_threshold: float = Field(
-        default=0.01,
-        gt=0,
-        lt=1,
-        description="24 h realised volatility (fraction) from which HIGH_VOL begins; lower = more alerts",
-    )
-    high_vol_threshold: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="24 h realised volatility (fraction) from which EXPLOSIVE begins; lower = more alerts",
-    )
-    explosive_threshold: float = Field(
-        default=0.10,
-        gt=0,
-        lt=5,
-        description="24 h realised volatility (fraction) from which EXTREME begins; lower = more alerts",
-    )
-    stable_ratio: float = Field(
-        default=1.0,
-        gt=0,
-        description="volatility over its 30-day baseline from which HIGH_VOL begins; lower = more alerts",
-    )
-    high_vol_ratio: float = Field(
-        default=1.5,
-        gt=0,
-        description="volatility over its 30-day baseline from which EXPLOSIVE begins; lower = more alerts",
-    )
-    explosive_ratio: float = Field(
-        default=2.5,
-        gt=0,
-        description="volatility over its 30-day baseline from which EXTREME begins; lower = more alerts",
-    )
-    classify_by: Literal["absolute", "ratio", "both"] = Field(
-        default="both",
-        description="which thresholds decide: absolute, ratio, or both (the lower state; fewest alerts)",
-    )
-    leave_factor: float = Field(
-        default=0.85,
-        gt=0,
-        le=1,
-        description="a state is left only below this share of its threshold; lower = longer states, fewer alerts",
-    )
-    min_dwell_hours: float = Field(
-        default=6.0,
-        ge=0,
-        description="hours before a state may be left downwards; lower = more changes",
-    )
-    risk_multipliers: tuple[float, float, float, float] = Field(
-        default=(0.7, 1.2, 1.8, 2.5),
-        description="risk multiplier shown in STABLE, HIGH_VOL, EXPLOSIVE, EXTREME; changes no alert",
-    )
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        for names in (
-            ("stable_threshold", "high_vol_threshold", "explosive_threshold"),
-            ("stable_ratio", "high_vol_ratio", "explosive_ratio"),
-        ):
-            values = [getattr(self, name) for name in names]
-            if not values[0] < values[1] < values[2]:
-                raise ValueError(f"{' < '.join(names)} must hold (got {', '.join(map(str, values))})")
-        return self
-
-    @property
-    def absolute(self) -> tuple[float, float, float]:
-        """Thresholds of the volatility itself, ascending."""
-        return (self.stable_threshold, self.high_vol_threshold, self.explosive_threshold)
-
-    @property
-    def relative(self) -> tuple[float, float, float]:
-        """Thresholds of its ratio to the baseline, ascending."""
-        return (self.stable_ratio, self.high_vol_ratio, self.explosive_ratio)
-
-    def levels(self, vol: FloatArray, ratios: FloatArray, *, leaving: bool = False) -> IntArray:
-        """Index into REGIMES, by the thresholds for entering, or by the lower ones for leaving."""
-        return volatility.levels(
-            vol,
-            ratios,
-            absolute=self.absolute,
-            relative=self.relative,
-            classify_by=self.classify_by,
-            factor=self.leave_factor if leaving else 1.0,
-        )
 
 
 class VolatilityReading(Reading, frozen=True, kw_only=True):
@@ -138,77 +36,6 @@ class VolatilityReading(Reading, frozen=True, kw_only=True):
     risk_multiplier: float | None
     state_since_ms: int | None
     n_24h: int
-
-
-class Classification(msgspec.Struct, frozen=True):
-    """The regime at the end of a series, without memory; None where there are too few bars."""
-
-    vol_regime: str | None
-    volatility_24h: float | None
-    baseline_30d: float | None
-    ratio: float | None
-    n: int
-    n_24h: int
-
-
-def classify(
-    close: Prices,
-    open_ms: npt.ArrayLike | pl.Series | None = None,
-    *,
-    settings: VolatilitySettings | None = None,
-    classify_by: ClassifyBy | None = None,
-) -> Classification:
-    """Classify the newest of a series of closed hourly bars.
-
-    close: prices, oldest first, NaN or null where a bar is missing; needs 480 returns within the last 720
-    hours and 20 within the last 24. open_ms: open time of each bar, which puts bars with gaps between them
-    on the hourly grid. classify_by: overrides the one in settings. Raises DataError for prices that are not
-    positive and times that do not ascend.
-
-    >>> import polars as pl
-    >>> frame = pl.DataFrame({"close": [100.0, 101.0] * 372})
-    >>> classify(frame["close"], classify_by="absolute").vol_regime
-    'HIGH_VOL'
-    >>> classify([100.0, 101.0]).vol_regime is None
-    True
-    """
-    rules = settings or VolatilitySettings()
-    if classify_by is not None:
-        rules = rules.model_copy(update={"classify_by": classify_by})
-    prices = _on_grid(np.asarray(close, dtype=np.float64), open_ms)[-(BASELINE_HOURS + 1) :]
-    squares = np.full((1, BASELINE_HOURS), np.nan)
-    if len(prices) > 1:
-        squares[0, 1 - len(prices) :] = volatility.log_returns(prices) ** 2
-    vol, n_24h = volatility.volatility_24h(squares)
-    base, n = volatility.baseline_30d(squares)
-    ready = n[0] >= MIN_BASELINE_HOURS and n_24h[0] >= MIN_DAY_HOURS
-    ratios = volatility.ratio(vol, base)
-    return Classification(
-        vol_regime=REGIMES[rules.levels(vol, ratios)[0]] if ready else None,
-        volatility_24h=_number(vol[0]) if ready else None,
-        baseline_30d=_number(base[0]) if ready else None,
-        ratio=_number(ratios[0]) if ready else None,
-        n=int(n[0]),
-        n_24h=int(n_24h[0]),
-    )
-
-
-def _on_grid(prices: FloatArray, open_ms: npt.ArrayLike | pl.Series | None) -> FloatArray:
-    """One price an hour, NaN where there is none."""
-    if np.any(prices <= 0) or np.any(np.isinf(prices)):
-        raise DataError("close must be positive and finite, or NaN where a bar is missing")
-    if open_ms is None or not len(prices):
-        return prices
-    hours = np.asarray(open_ms, dtype=np.int64) // HOUR_MS
-    if hours.shape != prices.shape or np.any(np.diff(hours) <= 0):
-        raise DataError(
-            "open_ms must ascend by at least an hour and have one time a price"
-            f" (got {len(hours)} times, {len(prices)} prices)"
-        )
-    hours = hours - hours[-1] + BASELINE_HOURS
-    grid = np.full(BASELINE_HOURS + 1, np.nan)
-    grid[hours[hours >= 0]] = prices[hours >= 0]
-    return grid
 
 
 class VolatilityRegime(HourlyFeature):
@@ -413,13 +240,23 @@ class VolatilityRegime(HourlyFeature):
 
     def _save(self) -> Snapshot:
         return {
-            "bars": self._bars.snapshot(),
+            "bars": self._bars.snapshot("log_close"),
+            "oldest_square": self._oldest_square().tobytes(),
             "latches": msgspec.to_builtins(self._latches),
             "episodes": msgspec.to_builtins(self._episodes),
         }
 
+    def _oldest_square(self) -> FloatArray:
+        """The one squared return that the kept bars do not give, as its earlier bar is gone."""
+        oldest_ms = (self._bars.head_ms or 0) - (_HISTORY_BARS - 1) * HOUR_MS
+        oldest: FloatArray = self._bars.window("squared_return", oldest_ms, 1)[:, 0]
+        return oldest
+
     def _load(self, state: Snapshot) -> None:
         self._bars.restore(state["bars"])
+        log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
+        squares[:, 1:] = np.diff(log_close, axis=-1) ** 2
+        squares[:, 0] = np.frombuffer(state["oldest_square"])
         self._latches = msgspec.convert(state["latches"], list[Latch])
         self._episodes = msgspec.convert(state["episodes"], list[Episode])
 
