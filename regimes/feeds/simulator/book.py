@@ -30,7 +30,8 @@ def make_book(price: float, step: float, level_qty: float, key: int, at_ms: int,
     bids = np.arange(best_ask - 1, max(0, best_ask - 1 - _LEVELS), -1, dtype=np.int64)
     epoch = at_ms // _SIZE_LASTS_MS
     sizes = [level_qty * _sizes(side, key, epoch, walls=walls) for side in (bids, asks)]
-    return Book(bids * step, sizes[0], asks * step, sizes[1])
+    prices = [np.asarray(side * step, dtype=np.float64) for side in (bids, asks)]
+    return Book(prices[0], sizes[0], prices[1], sizes[1])
 
 
 def flat_book(price: float, tick: float, qty: float) -> Book:
@@ -46,7 +47,7 @@ def _sizes(levels: IntArray, key: int, epoch: int, *, walls: bool) -> FloatArray
     return np.asarray(np.where(walls & (levels % _WALL_EVERY == 0), _WALL_SIZE, size), dtype=np.float64)
 
 
-def _noise(*words: np.ndarray | np.uint64) -> FloatArray:  # type: ignore[type-arg]
+def _noise(*words: np.ndarray | np.uint64) -> FloatArray:
     """Hash words into numbers spread over [0, 1)."""
     mixed = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):

@@ -80,7 +80,7 @@ class ForcedOrders:
         clusters = _branch(_join(parts), rng)
         # `between` looks one hour back for clusters that are still going on; longer tails would be seen or not by chance.
         kept = clusters.at_ms < open_ms + 2 * HOUR_MS
-        clusters = _Clusters(*(column[kept] for column in clusters))
+        clusters = _Clusters._make(column[kept] for column in clusters)
         return self._priced(clusters, open_ms, prices, rng)
 
     def _quiet_clusters(
@@ -142,14 +142,14 @@ def _branch(immigrants: _Clusters, rng: np.random.Generator) -> _Clusters:
     generations = [immigrants]
     while len(parents := generations[-1].at_ms):
         children = rng.poisson(_BRANCHING, len(parents))
-        born = _Clusters(*(np.repeat(column, children) for column in generations[-1]))
+        born = _Clusters._make(np.repeat(column, children) for column in generations[-1])
         delays = rng.exponential(_MEAN_DELAY_MS, len(born.at_ms))
         generations.append(born._replace(at_ms=born.at_ms + delays))
     return _join(generations)
 
 
 def _join(parts: Sequence[_Clusters]) -> _Clusters:
-    return _Clusters(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return _Clusters._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
 def _five_minute_moves(prices: FloatArray | None) -> FloatArray:

@@ -15,8 +15,10 @@ from regimes.feeds.simulator.source import (
     Bar,
     Bars,
     Book,
+    FloatArray,
     ForcedOrder,
     Funding,
+    IntArray,
     Listing,
     Mark,
     OrderSide,
@@ -150,7 +152,9 @@ class RecordedMarket:
                 finer=[bars for bars in finer if bars is not None],
             )
         if not any(symbol_id in listed for listed in self._listings.values()):
-            raise ConfigError(f"{self._data_dir}: no hourly candles of {symbol} (candles/*_{symbol_id}_1h.parquet)")
+            raise ConfigError(
+                f"{self._data_dir}: no hourly candles of {symbol} (candles/*_{symbol_id}_1h.parquet)"
+            )
 
 
 _NO_FUNDING: Final = (np.array([], dtype=np.int64), np.array([], dtype=np.float64))
@@ -178,7 +182,7 @@ def _no_bars() -> Bars:
     return Bars(np.array([], dtype=np.int64), *(nothing,) * 7)
 
 
-def _fundings(data_dir: Path, symbol_id: str) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _fundings(data_dir: Path, symbol_id: str) -> tuple[IntArray, FloatArray]:
     path = data_dir / "funding" / f"funding_{symbol_id}.parquet"
     if not path.exists():
         return _NO_FUNDING
@@ -186,7 +190,7 @@ def _fundings(data_dir: Path, symbol_id: str) -> tuple[np.ndarray, np.ndarray]: 
     return frame["ts"].to_numpy(), frame["rate"].to_numpy()
 
 
-def _open_interest(data_dir: Path, symbol_id: str) -> tuple[np.ndarray, np.ndarray] | None:  # type: ignore[type-arg]
+def _open_interest(data_dir: Path, symbol_id: str) -> tuple[IntArray, FloatArray] | None:
     paths = sorted((data_dir / "liquidations").glob(f"hourly_um_{symbol_id}_*.parquet"))
     if not paths:
         return None
@@ -208,20 +212,22 @@ def _forced_orders(data_dir: Path, start_ms: int, end_ms: int) -> list[ForcedOrd
 
 def _listing(base: str, quote: str, hours: Bars) -> Listing:
     recent = hours.part(max(0, len(hours) - 500), len(hours))
-    return Listing(base + quote, base, quote, _decimals(recent.close.tolist()), _decimals(recent.volume.tolist()))
+    return Listing(
+        base + quote, base, quote, _decimals(recent.close.tolist()), _decimals(recent.volume.tolist())
+    )
 
 
 def _liquidated_listings(orders: Sequence[ForcedOrder]) -> Iterable[Listing]:
     """Instruments of which nothing but forced orders was recorded."""
-    prices: dict[str, list[float]] = {}
-    quantities: dict[str, list[float]] = {}
+    of_symbol: dict[str, list[ForcedOrder]] = {}
     for order in orders:
-        prices.setdefault(order.symbol_id, []).append(order.price)
-        quantities.setdefault(order.symbol_id, []).append(order.qty)
-    for symbol_id in prices:
+        of_symbol.setdefault(order.symbol_id, []).append(order)
+    for symbol_id, own in of_symbol.items():
         quote = next((q for q in _QUOTES if symbol_id.endswith(q)), "")
-        base = symbol_id[: len(symbol_id) - len(quote)]
-        yield Listing(symbol_id, base, quote or "USDT", _decimals(prices[symbol_id]), _decimals(quantities[symbol_id]))
+        base = symbol_id.removesuffix(quote)
+        price_decimals = _decimals([order.price for order in own])
+        qty_decimals = _decimals([order.qty for order in own])
+        yield Listing(symbol_id, base, quote or "USDT", price_decimals, qty_decimals)
 
 
 def _decimals(values: Sequence[float]) -> int:

@@ -71,7 +71,9 @@ def beta(profiles: Sequence[Profile]) -> FloatArray:
     return np.array([p.volatility * p.loading for p in profiles]) / 0.0042
 
 
-def cascade_prices(cascade: Cascade, own_beta: float, hour_open_ms: int, open_: float) -> list[tuple[int, float]]:
+def cascade_prices(
+    cascade: Cascade, own_beta: float, hour_open_ms: int, open_: float
+) -> list[tuple[int, float]]:
     """Where the price of one symbol stands in the cascade's hour: (second of the hour, price) pairs."""
     onset = (cascade.onset_ms - hour_open_ms) // 1000
     low_at = onset + cascade.fall_ms // 1000

@@ -50,9 +50,7 @@ class Shaping:
 
 def shape(scenario: Scenario, first_hour_ms: int, hours: int, symbols: int, start_ms: int) -> Shaping:
     """Place the scenario's happenings on the hours that begin at `first_hour_ms`."""
-    shaping = Shaping(
-        np.ones(hours), np.zeros(hours), np.ones((symbols, hours)), np.zeros((symbols, hours))
-    )
+    shaping = Shaping(np.ones(hours), np.zeros(hours), np.ones((symbols, hours)), np.zeros((symbols, hours)))
     now = (start_ms - first_hour_ms) // HOUR_MS
     if scenario in {"cascade", "mixed"}:
         shaping.cascades.append(Cascade(_cascade_onset(start_ms)))

@@ -96,8 +96,8 @@ class Series:
         rows = np.searchsorted(self.hours.open_ms, [first_ms - HOUR_MS + 1, until + 1]).tolist()
         for row in range(*rows):
             hour_ms = int(self.hours.open_ms[row])
-            for open_ms in range(max(hour_ms, first_ms), min(hour_ms + HOUR_MS, until + 1), step_ms):
-                found.append(self._running(row, open_ms, min(at_ms, open_ms + step_ms - 1)))
+            opens = range(max(hour_ms, first_ms), min(hour_ms + HOUR_MS, until + 1), step_ms)
+            found += [self._running(row, ts, min(at_ms, ts + step_ms - 1)) for ts in opens]
         return _from_rows(found)
 
     def _running(self, row: int, open_ms: int, at_ms: int) -> Bar:

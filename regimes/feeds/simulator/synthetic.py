@@ -65,9 +65,7 @@ class SyntheticMarket:
         self._index = {name: i for i, name in enumerate(self._listings["usdm"])}
         shaping = shape(scenario, first_ms, len(open_ms), len(symbols), start_ms)
         rng = np.random.default_rng(seed)
-        self._hours = generate(
-            self._profiles, open_ms, int((start_ms - first_ms) // HOUR_MS), shaping, rng
-        )
+        self._hours = generate(self._profiles, open_ms, int((start_ms - first_ms) // HOUR_MS), shaping, rng)
         self._cascades = shaping.cascades
         self._series: dict[tuple[Venue, str], Series] = {}
         self._forced = ForcedOrders(
@@ -174,7 +172,8 @@ def _series(
     """Lay one symbol's hours out as the exchange rounds them, `premium` above spot."""
     scale, decimals = 1 + premium, item.price_decimals
     open_, high, low, close = (
-        np.round(column[which] * scale, decimals) for column in (hours.open, hours.high, hours.low, hours.close)
+        np.round(column[which] * scale, decimals)
+        for column in (hours.open, hours.high, hours.low, hours.close)
     )
     knots: dict[int, Knots] = {}
     for cascade, own_beta in cascades:
