@@ -1,6 +1,8 @@
 """How fast positions are being liquidated, and how severe that is."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import truediv
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -16,6 +18,7 @@ CASCADE_THRESHOLD_USD: Final = 500_000.0
 CRITICAL_VELOCITY: Final = 200_000.0
 # Severity 3 begins at the critical velocity; 2, 4 and 5 stand in these proportions to it.
 _PROPORTIONS: Final = (0.5, 1.0, 2.0, 3.0)
+_CENT_HOURS: Final = tuple(100 * hours for hours in VELOCITY_HOURS)
 _HOUR_MS: Final = 3_600_000
 _LABELS: Final = (None, "INFO", "INFO", "WARNING", "CRITICAL", "CRITICAL")
 
@@ -42,7 +45,8 @@ def velocity(ts_ms: IntArray, usd: FloatArray, now_ms: int) -> float:
 
 def velocity_of(cents: Sequence[int]) -> float:
     """The velocity, in USD an hour, from the sums over 1, 4, 12 and 24 h, in cents."""
-    return max(amount / (100 * hours) for amount, hours in zip(cents, VELOCITY_HOURS, strict=True))
+    fastest: float = max(map(truediv, cents, _CENT_HOURS))
+    return fastest
 
 
 def severity_bounds(critical_velocity: float = CRITICAL_VELOCITY) -> tuple[float, ...]:
@@ -66,9 +70,16 @@ def severity(
     >>> severity(2_400_000, 100_000), severity(5_000_000, 500_000), severity(2_000_000, 2_000_000), severity(500_000, 1e9)
     (2, 4, 5, 0)
     """
-    if not total_usd > threshold_usd:
-        return 0
-    return 1 + sum(velocity_usd_per_hour >= bound for bound in severity_bounds(critical_velocity))
+    return severity_within(
+        total_usd, velocity_usd_per_hour, threshold_usd, severity_bounds(critical_velocity)
+    )
+
+
+def severity_within(
+    total_usd: float, velocity_usd_per_hour: float, threshold_usd: float, bounds: tuple[float, ...]
+) -> int:
+    """The same with the velocities from which severity is 2, 3, 4 and 5 given."""
+    return 1 + bisect_right(bounds, velocity_usd_per_hour) if total_usd > threshold_usd else 0
 
 
 def label(level: int) -> str | None:

@@ -1,11 +1,20 @@
 """How much of a trailing span was really watched, venue by venue."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 MOST_GAPS: Final = 512
 """Closed gaps kept for one venue and symbol; beyond it the two nearest become one, which counts as unseen."""
 
 Interval = tuple[int, int]
+
+
+class View(NamedTuple):
+    """One symbol's coverage at one moment. venues: those its data come from; blind: a gap is open."""
+
+    observed_ms: int
+    venues: tuple[str, ...]
+    available: bool
+    blind: bool
 
 
 class Coverage:
@@ -24,55 +33,52 @@ class Coverage:
         self._lacking: set[tuple[str, str | None]] = set()
         self._closed: dict[tuple[str, str | None], list[Interval]] = {}
         self._open: dict[tuple[str, str | None, int], None] = {}
+        # What `view` has worked out at one moment; symbols of which nothing was said share one, under "".
+        self._views: dict[str, View] = {}
+        self._viewed_ms = 0
+        self._named: set[str | None] = {market}
 
     def begin(self, ts_ms: int) -> None:
         """Time from which something could have been seen; only the first call counts."""
         if self._begun_ms is None:
             self._begun_ms = ts_ms
+            self._views.clear()
+
+    def seen(self, venue: str) -> None:
+        """Note that a venue delivers."""
+        self.venues.add(venue)
+        self._views.clear()
 
     def gap(self, venue: str, symbol: str | None, from_ms: int, to_ms: int | None) -> None:
         """Note a gap, or the end of one noted before."""
-        self.venues.add(venue)
+        self.seen(venue)
         name = symbol if symbol is None or symbol in self._symbols else self._market
+        self._named.add(name)
         if to_ms is None:
             self._open[venue, name, from_ms] = None
             return
         self._open.pop((venue, name, from_ms), None)
-        if to_ms <= from_ms:
-            return
-        intervals = self._closed.setdefault((venue, name), [])
-        intervals[:] = _thinned(_union([*intervals, (from_ms, to_ms)]))
+        if from_ms < to_ms:
+            intervals = self._closed.setdefault((venue, name), [])
+            intervals[:] = _thinned(_union([*intervals, (from_ms, to_ms)]))
 
     def lacks(self, venue: str, symbol: str | None) -> None:
         """Note that a venue has no such data, for one symbol or at all."""
-        self._lacking.add((venue, symbol))
+        if symbol is None or symbol in self._symbols:
+            self._lacking.add((venue, symbol))
+            self._named.add(symbol)
+            self._views.clear()
 
-    def available(self, symbol: str) -> bool:
-        """Whether some venue has the data, as far as is known."""
-        if self.venues:
-            return bool(self.serving(symbol))
-        return not any(name is None or name == symbol for _, name in self._lacking)
-
-    def serving(self, symbol: str) -> list[str]:
-        """The venues from which this symbol's data come, as far as they have shown themselves."""
-        return sorted(venue for venue in self.venues if self._serves(venue, symbol))
-
-    def is_blind(self, symbol: str) -> bool:
-        """Whether a gap is open now."""
-        return any(
-            name in {None, symbol} or symbol == self._market
-            for venue, name, _ in self._open
-            if self._serves(venue, symbol)
-        )
-
-    def observed_ms(self, symbol: str, now_ms: int) -> int:
-        """How much of the span was watched, the mean over the venues that have the symbol."""
-        serving = self.serving(symbol)
-        if self._begun_ms is None or not serving:
-            return 0
-        start = max(self._begun_ms, now_ms - self.span_ms)
-        missed = sum(self._missed_ms(venue, symbol, start, now_ms) for venue in serving)
-        return max(0, now_ms - start) - missed // len(serving)
+    def view(self, symbol: str, now_ms: int) -> View:
+        """What was watched of a symbol up to now."""
+        if now_ms != self._viewed_ms:
+            self._views.clear()
+            self._viewed_ms = now_ms
+        key = symbol if symbol in self._named else ""
+        known = self._views.get(key)
+        if known is None:
+            known = self._views[key] = self._view(symbol, now_ms)
+        return known
 
     def expire(self, now_ms: int) -> None:
         """Forget gaps that have left the span."""
@@ -81,6 +87,7 @@ class Coverage:
             intervals[:] = [interval for interval in intervals if interval[1] > edge]
             if not intervals:
                 del self._closed[key]
+        self._views.clear()
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, in an order that does not depend on hashing."""
@@ -102,6 +109,33 @@ class Coverage:
             for venue, symbol, intervals in snapshot["closed"]
         }
         self._open = dict.fromkeys((venue, symbol, from_ms) for venue, symbol, from_ms in snapshot["open"])
+        self._named = {self._market}
+        self._named |= {name for _, name in self._lacking | set(self._closed)}
+        self._named |= {name for _, name, _ in self._open}
+        self._views.clear()
+
+    def _view(self, symbol: str, now_ms: int) -> View:
+        venues = tuple(sorted(venue for venue in self.venues if self._serves(venue, symbol)))
+        lacking = not self.venues and any(name in {None, symbol} for _, name in self._lacking)
+        blind = any(where in venues and self._touches(name, symbol) for where, name, _ in self._open)
+        return View(
+            self._observed_ms(venues, symbol, now_ms),
+            venues,
+            available=not lacking if not self.venues else bool(venues),
+            blind=blind,
+        )
+
+    def _observed_ms(self, venues: tuple[str, ...], symbol: str, now_ms: int) -> int:
+        """How much of the span was watched, the mean over the venues."""
+        if self._begun_ms is None or not venues:
+            return 0
+        start = max(self._begun_ms, now_ms - self.span_ms)
+        missed = sum(self._missed_ms(venue, symbol, start, now_ms) for venue in venues)
+        return max(0, now_ms - start) - missed // len(venues)
+
+    def _touches(self, name: str | None, symbol: str) -> bool:
+        """Whether a gap under this name is one of this symbol."""
+        return name is None or symbol in {name, self._market}
 
     def _serves(self, venue: str, symbol: str) -> bool:
         return (venue, None) not in self._lacking and (venue, symbol) not in self._lacking
@@ -110,13 +144,13 @@ class Coverage:
         gaps = [
             interval
             for (where, name), intervals in self._closed.items()
-            if where == venue and (name in {None, symbol} or symbol == self._market)
+            if where == venue and self._touches(name, symbol)
             for interval in intervals
         ]
         gaps += [
             (from_ms, end_ms)
             for where, name, from_ms in self._open
-            if where == venue and (name in {None, symbol} or symbol == self._market)
+            if where == venue and self._touches(name, symbol)
         ]
         return sum(max(0, min(to, end_ms) - max(since, start_ms)) for since, to in _union(gaps))
 

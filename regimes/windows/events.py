@@ -94,8 +94,10 @@ class EventWindow:
 
     def sums(self, *, after_ms: int | None = None) -> list[int]:
         """Cents in each span, counting only what is later than `after_ms`."""
-        floor = 0 if after_ms is None else bisect_right(self._times, after_ms)
         gross, total = self._gross, self._gross[-1]
+        if after_ms is None:
+            return [total - gross[head] for head in self._heads]
+        floor = bisect_right(self._times, after_ms)
         return [total - gross[max(head, floor)] for head in self._heads]
 
     def long_cents(self) -> int:

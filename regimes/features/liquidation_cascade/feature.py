@@ -26,11 +26,14 @@ from regimes.observations import (
     Unavailable,
 )
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
-from regimes.windows.coverage import Coverage
+from regimes.windows.coverage import Coverage, View
 from regimes.windows.events import LARGEST_CENTS, to_cents
 
 _THROTTLED: Final = ("binance", "okx")
 """Venues that publish at most one liquidation a symbol a second."""
+
+
+_ZONES_A_TICK: Final = 32
 
 
 class LiquidationCascade(Feature):
@@ -58,6 +61,7 @@ class LiquidationCascade(Feature):
         self._market = Tracker(MARKET, market, settings.market_capacity)
         self._coverage = Coverage(DAY_MS, frozenset(universe.symbols), MARKET)
         self._now_ms = 0
+        self._next_zones = 0
         self.refused = 0
         """Liquidations larger than any could be."""
 
@@ -98,6 +102,7 @@ class LiquidationCascade(Feature):
         return {
             "now_ms": self._now_ms,
             "refused": self.refused,
+            "next_zones": self._next_zones,
             "coverage": self._coverage.snapshot(),
             "trackers": {tracker.symbol: tracker.snapshot() for tracker in self._everyone()},
             "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
@@ -106,6 +111,7 @@ class LiquidationCascade(Feature):
     def restore(self, snapshot: Snapshot) -> None:
         """Take back a snapshot; symbols configured since begin empty, others are let go."""
         self._now_ms, self.refused = snapshot["now_ms"], snapshot["refused"]
+        self._next_zones = snapshot["next_zones"]
         self._coverage.restore(snapshot["coverage"])
         for tracker in self._everyone():
             if tracker.symbol in snapshot["trackers"]:
@@ -128,7 +134,8 @@ class LiquidationCascade(Feature):
             self.refused += 1
             return NOTHING
         self._now_ms = max(self._now_ms, ts_ms)
-        self._coverage.venues.add(liquidation.venue)
+        if liquidation.venue not in self._coverage.venues:
+            self._coverage.seen(liquidation.venue)
         tracker = self._trackers.get(liquidation.symbol)
         symbol_moves = False
         if tracker is not None:
@@ -148,9 +155,10 @@ class LiquidationCascade(Feature):
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
                 tracker.dirty |= tracker.status is not Status.OK
+        self._refresh_zones()
         readings, events = [], []
         for tracker in self._everyone():
-            if tracker.dirty or tracker.due_ms <= self._now_ms:
+            if tracker.dirty or tracker.is_due(self._now_ms):
                 event = self._step(tracker)
                 reading = self._reading(tracker)
                 tracker.dirty, tracker.status = False, reading.status
@@ -158,22 +166,37 @@ class LiquidationCascade(Feature):
                 events += [event] if event is not None else []
         return Output(readings, events)
 
+    def _refresh_zones(self) -> None:
+        """Work out the zones of some symbols, in turn, so that no tick takes long however many there are."""
+        symbols, refreshed = list(self._levels), 0
+        for _ in symbols:
+            symbol = symbols[self._next_zones % len(symbols)]
+            self._next_zones = (self._next_zones + 1) % len(symbols)
+            if self._levels[symbol].due(self._now_ms):
+                self._levels[symbol].refresh(self._now_ms)
+                self._trackers[symbol].dirty = True
+                refreshed += 1
+            if refreshed == _ZONES_A_TICK:
+                return
+
     def _step(self, tracker: Tracker) -> Event | None:
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
+            if levels := self._levels.get(tracker.symbol):
+                levels.refresh(self._now_ms)
             reading = self._reading(tracker)
             return words.event(tracker, reading, self._now_ms, phase, started_ms, revision)
 
-        if levels := self._levels.get(tracker.symbol):
-            levels.refresh(self._now_ms)
-        event = tracker.step(self._now_ms, make, blind=self._coverage.is_blind(tracker.symbol))
+        blind = self._coverage.view(tracker.symbol, self._now_ms).blind
+        event = tracker.step(self._now_ms, make, blind=blind)
         if event is not None:
             self._market.dirty = True
         return event
 
     def _reading(self, tracker: Tracker) -> CascadeReading:
         symbol = tracker.symbol
-        observed_ms = self._coverage.observed_ms(symbol, self._now_ms)
-        status, detail = self._status(symbol, observed_ms)
+        view = self._coverage.view(symbol, self._now_ms)
+        observed_ms = view.observed_ms
+        status, detail = self._status(symbol, view)
         header: dict[str, Any] = {
             "feature": self.name,
             "symbol": symbol,
@@ -186,7 +209,7 @@ class LiquidationCascade(Feature):
         }
         levels = self._levels.get(symbol)
         known = status is not Status.UNAVAILABLE and (observed_ms > 0 or len(tracker.window) > 0)
-        numbers = self._numbers(tracker, whole=observed_ms == DAY_MS) if known else {}
+        numbers = self._numbers(tracker, view) if known else {}
         if levels is None:
             breadth = sum(other.episode.is_open for other in self._trackers.values())
             return MarketCascadeReading(**header, **numbers, breadth=breadth)
@@ -203,25 +226,24 @@ class LiquidationCascade(Feature):
             resistance_zones=tuple(resistance),
         )
 
-    def _status(self, symbol: str, observed_ms: int) -> tuple[Status, str | None]:
+    def _status(self, symbol: str, view: View) -> tuple[Status, str | None]:
         needed = self._settings.minutes_needed
-        if not self._coverage.available(symbol):
+        if not view.available:
             return Status.UNAVAILABLE, f"no venue has liquidations of {symbol}"
-        if observed_ms < needed * MINUTE_MS:
-            return Status.WARMING, f"watched {observed_ms // MINUTE_MS} of {needed} min"
-        if self._coverage.is_blind(symbol):
+        if view.observed_ms < needed * MINUTE_MS:
+            return Status.WARMING, f"watched {view.observed_ms // MINUTE_MS} of {needed} min"
+        if view.blind:
             return Status.STALE, "the liquidation feed is interrupted"
         return Status.OK, None
 
-    def _numbers(self, tracker: Tracker, *, whole: bool) -> dict[str, Any]:
-        """All sums are exact; whole: the full 24 h were watched."""
+    def _numbers(self, tracker: Tracker, view: View) -> dict[str, Any]:
         window, rules = tracker.window, tracker.rules
         intensity, *sums = window.sums()
         total, long = sums[-1], window.long_cents()
         severity = rules.severity(sums)
         label = cascade.label(severity)
         started_ms = tracker.episode.started_ms
-        throttled = any(venue.startswith(_THROTTLED) for venue in self._coverage.serving(tracker.symbol))
+        throttled = any(venue.startswith(_THROTTLED) for venue in view.venues)
         return {
             "alert_level": Severity[label] if label and severity >= rules.alert_from else None,
             "total_liquidation_usd": total / 100,
@@ -236,7 +258,7 @@ class LiquidationCascade(Feature):
             "event_count": len(window),
             "largest_usd": window.largest_cents() / 100,
             "duration_hours": None if started_ms is None else (self._now_ms - started_ms) / HOUR_MS,
-            "is_lower_bound": throttled or not whole or window.dropped > 0,
+            "is_lower_bound": throttled or view.observed_ms < DAY_MS or window.dropped > 0,
             "dropped": window.dropped,
         }
 

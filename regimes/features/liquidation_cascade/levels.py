@@ -16,7 +16,8 @@ _REFRESH_MS: Final = 10_000
 class Levels:
     """Where one symbol stands: its price, its open interest, and the zones above and below.
 
-    Zones are worked out at most every ten seconds, however fast data come.
+    `due` says whether zones should be worked out again: something has changed, and the last time is ten seconds
+    ago, however fast data come.
     """
 
     def __init__(self, settings: CascadeSettings) -> None:
@@ -34,7 +35,8 @@ class Levels:
         """Take a liquidation's price and notional."""
         self._density.add(ts_ms, price, usd)
         self._changed = True
-        self._see(ts_ms, price)
+        if ts_ms >= self._price_ms:
+            self._price, self._price_ms = price, ts_ms
 
     def marked(self, mark: MarkPrice) -> None:
         """Take a mark price."""
@@ -64,10 +66,12 @@ class Levels:
                 notional += interest.notional_usd or interest.base_qty * (self._price or 0.0)
         return usd / notional if notional > 0 else None
 
+    def due(self, now_ms: int) -> bool:
+        """Whether it is time to work the zones out again."""
+        return self._changed and now_ms >= self._refresh_ms
+
     def refresh(self, now_ms: int) -> None:
-        """Work the zones out again if something has changed and the last time is long enough ago."""
-        if not self._changed or now_ms < self._refresh_ms:
-            return
+        """Work the zones out."""
         self._changed, self._refresh_ms = False, now_ms + _REFRESH_MS
         settings = self._settings
         found = zones.clusters(

@@ -20,7 +20,6 @@ class Rules(msgspec.Struct, frozen=True):
     """The settings as a tracker uses them. bounds: velocities from which severity is 2, 3, 4 and 5, USD an hour."""
 
     threshold_usd: float
-    critical_velocity: float
     bounds: tuple[float, ...]
     alert_from: int
     intensity_ms: int
@@ -30,11 +29,9 @@ class Rules(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, settings: CascadeSettings, multiple: float = 1.0) -> "Rules":
         """The rules for one symbol, or with `multiple` for the market."""
-        critical = settings.critical_velocity * multiple
         return cls(
             threshold_usd=settings.cascade_threshold_usd * multiple,
-            critical_velocity=critical,
-            bounds=cascade.severity_bounds(critical),
+            bounds=cascade.severity_bounds(settings.critical_velocity * multiple),
             alert_from=settings.alert_from_severity,
             intensity_ms=settings.intensity_minutes * MINUTE_MS,
             calm_fraction=settings.calm_fraction,
@@ -43,11 +40,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     def severity(self, cents: list[int]) -> int:
         """Severity from the sums over 1, 4, 12 and 24 h."""
-        return cascade.severity(
-            cents[-1] / 100,
-            cascade.velocity_of(cents),
-            threshold_usd=self.threshold_usd,
-            critical_velocity=self.critical_velocity,
+        return cascade.severity_within(
+            cents[-1] / 100, cascade.velocity_of(cents), self.threshold_usd, self.bounds
         )
 
     def velocity_for(self, severity: int) -> float:
@@ -87,7 +81,7 @@ class Tracker:
         self.peak_cents = 0
         self.status: Status | None = None
         self.dirty = True
-        self.due_ms = 0
+        self._due_ms: int | None = 0
         self._calm_since_ms: int | None = None
         self._spent_until_ms: int | None = None
         self._aftermath_cents = 0
@@ -104,6 +98,13 @@ class Tracker:
             self.episode_cents += cents
         self._headroom_cents -= cents
         return self._headroom_cents <= 0
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the passing of time alone changes something: money leaves a window, or an episode may end."""
+        if self._due_ms is None:
+            due_ms = self.window.due_ms
+            self._due_ms = _FAR if due_ms is None else due_ms
+        return self._due_ms <= now_ms
 
     def step(self, now_ms: int, make: Callable[[Phase, int, int], Event], *, blind: bool) -> Event | None:
         """Let time pass and move the episode.
@@ -132,7 +133,6 @@ class Tracker:
             "peak_cents": self.peak_cents,
             "status": self.status,
             "dirty": self.dirty,
-            "due_ms": self.due_ms,
             "calm_since_ms": self._calm_since_ms,
             "spent_until_ms": self._spent_until_ms,
             "aftermath_cents": self._aftermath_cents,
@@ -147,7 +147,6 @@ class Tracker:
         self.peak_cents = snapshot["peak_cents"]
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
         self.dirty = snapshot["dirty"]
-        self.due_ms = snapshot["due_ms"]
         self._calm_since_ms = snapshot["calm_since_ms"]
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
@@ -188,11 +187,10 @@ class Tracker:
         if self.episode.is_open:
             peak = self.episode.peak
             self._headroom_cents = _FAR if peak == cascade.WORST else self.rules.missing(sums[1:], peak + 1)
-            self.due_ms = 0
+            self._due_ms = 0
             return
         fresh = self._fresh(sums)
         self._headroom_cents = max(
             self.rules.missing(fresh[1:], self.rules.alert_from), self._aftermath_cents - sums[0]
         )
-        due_ms = self.window.due_ms
-        self.due_ms = _FAR if due_ms is None else due_ms
+        self._due_ms = None
