@@ -32,7 +32,8 @@ async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *,
         if known_ms > now_ms:
             break
         if known_ms > end_ms:
-            _tick(engine, end_ms + interval_ms, now_ms)
+            if end_ms:
+                _tick(engine, end_ms + interval_ms, now_ms)
             end_ms = _slice_end(known_ms, now_ms)
             _tick(engine, end_ms, now_ms)
             slices += 1
