@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,10 @@ EXPIRED_AFTER_MS: Final = DAY_MS
 # that the state is the one that Ticks in between would have given.
 CATCH_UP_HOURS: Final = 48
 _NEVER: Final = -1
+
+
+Standing: TypeAlias = tuple[Status, int | None, str | None]
+"""Status, as_of_ms and detail of a reading."""
 
 
 class Age(IntEnum):
@@ -142,12 +146,12 @@ class HourlyFeature(ABC):
         self._arrays[name] = values
         return values
 
-    def _standing(self, rows: IntArray, ready: BoolArray) -> list[tuple[Status, int | None, str | None]]:
+    def _standing(self, rows: IntArray, ready: BoolArray) -> list[Standing]:
         """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
         columns = (rows, ready, self._judged_ms[rows], self._age[rows])
         return [self._stand(*values) for values in zip(*(c.tolist() for c in columns), strict=True)]
 
-    def _stand(self, row: int, ready: int, judged_ms: int, age: int) -> tuple[Status, int | None, str | None]:
+    def _stand(self, row: int, ready: int, judged_ms: int, age: int) -> Standing:
         if judged_ms == _NEVER:
             absent = self._absent[row]
             return (Status.WARMING if absent is None else Status.UNAVAILABLE), None, absent

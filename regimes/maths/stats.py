@@ -67,6 +67,18 @@ def latest_valid(windows: FloatArray, length: int) -> tuple[FloatArray, IntArray
     return latest, found
 
 
+def nullable(values: FloatArray) -> list[float | None]:
+    """Plain floats, None for NaN.
+
+    >>> nullable(np.array([1.5, np.nan]))
+    [1.5, None]
+    """
+    plain: list[float | None] = values.tolist()
+    for index in np.flatnonzero(np.isnan(values)).tolist():
+        plain[index] = None
+    return plain
+
+
 def _divide(total: FloatArray, count: IntArray) -> FloatArray:
     """Total / count; NaN where the count is not positive."""
     positive = count > 0

@@ -1,7 +1,7 @@
 """The regime of every symbol on every timeframe, live."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import ClassVar, Final
 
@@ -11,7 +11,7 @@ import numpy as np
 from regimes.errors import ConfigError
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
-from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature
+from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing
 from regimes.features.latch import Episode
 from regimes.features.multi_timeframe.reading import (
     Provisional,
@@ -22,7 +22,7 @@ from regimes.features.multi_timeframe.reading import (
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
-from regimes.maths.stats import FloatArray, IntArray, latest_valid, mean_and_std, z_score
+from regimes.maths.stats import FloatArray, IntArray, latest_valid, mean_and_std, nullable, z_score
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.windows.bars import BoolArray
 from regimes.windows.inbox import Batch
@@ -46,12 +46,10 @@ class _Standing(IntEnum):
     STALE = 3
 
 
-_STATUS: Final = {
-    _Standing.WARMING: Status.WARMING,
-    _Standing.OK: Status.OK,
-    _Standing.DEGENERATE: Status.DEGENERATE,
-    _Standing.STALE: Status.STALE,
-}
+# By the number of the standing, and by the rank of the severity.
+_STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
+_SEVERITIES: Final = (None, *Severity)
+_NO_FRAME: Final = TimeframeReading(Status.WARMING, None, None, None, None, None, 0)
 
 
 class MultiTimeframe(HourlyFeature):
@@ -94,7 +92,8 @@ class MultiTimeframe(HourlyFeature):
         self._before: IntArray = self._per_symbol("primary_before", _UNKNOWN)
         self._announced: IntArray = self._per_symbol("announced", _UNKNOWN)
         self._episodes = [Episode(alert_from=int(Severity.INFO)) for _ in self._symbols]
-        self._frames: list[list[TimeframeReading | None]] = [[None] * rows for _ in self._steps]
+        self._frame_due = np.full((layers, rows), fill_value=True)
+        self._frames: list[list[TimeframeReading]] = [[_NO_FRAME] * rows for _ in self._steps]
 
     def warmup(self) -> Sequence[Need]:
         """Hourly bars for 21 bars of the longest timeframe: 20 whole ones and the part of one on each side."""
@@ -128,8 +127,7 @@ class MultiTimeframe(HourlyFeature):
         if len(rows) < len(self._symbols):
             close, volume = close[rows], volume[rows]
         self._bar_ms[layer, rows] = end_ms
-        for row in rows.tolist():
-            self._frames[layer][row] = None
+        self._frame_due[layer, rows] = True
         complete = ~np.isnan(close[:, -1])
         self._pass_over(layer, rows[~complete])
         if complete.any():
@@ -188,8 +186,10 @@ class MultiTimeframe(HourlyFeature):
         self._primary[rows] = primary
         first = rows[self._announced[rows] == _UNKNOWN]
         self._announced[first] = self._primary[first]
+        news = rows[self._announced[rows] != primary]
+        self._refresh(news)
         events: list[Event] = []
-        for row in rows[self._announced[rows] != primary].tolist():
+        for row in news.tolist():
             events += self._announce(row, close_ms)
         return events
 
@@ -221,7 +221,7 @@ class MultiTimeframe(HourlyFeature):
         symbol, agreement, known = self._symbols[row], int(self._agreement[row]), int(self._known[row])
         primary = NAMES.get(int(self._primary[row]))
         before = NAMES.get(int(self._before[row]))
-        frames = {t: self._frame(layer, row) for layer, t in enumerate(self._timeframes)}
+        frames = dict(zip(self._timeframes, self._frames_of(np.array([row]))[0], strict=True))
         confidence = agreement / known if known else None
         words = primary or "unknown"
         return Event(
@@ -254,27 +254,46 @@ class MultiTimeframe(HourlyFeature):
     def _forget(self, rows: IntArray) -> list[Event]:
         self._standing_of[:, rows], self._state[:, rows] = _Standing.WARMING, NEUTRAL
         self._known[rows], self._agreement[rows], self._found[:, rows] = 0, 0, 0
-        self._fraction[:, rows] = np.nan
+        self._fraction[:, rows], self._frame_due[:, rows] = np.nan, True
         self._before[rows], self._primary[rows] = self._primary[rows], _UNKNOWN
         events: list[Event] = []
         for row in rows.tolist():
-            for frames in self._frames:
-                frames[row] = None
             events += self._step(row, 0, self._now_ms)
         self._announced[rows], self._bar_ms[:, rows] = _UNKNOWN, -1
         return events
 
     def _describe(self, rows: IntArray) -> list[Reading]:
-        standing = self._standing(rows, self._known[rows] > 0)
-        return [self._reading(row, *values) for row, values in zip(rows.tolist(), standing, strict=True)]
+        columns = zip(
+            self._standing(rows, self._known[rows] > 0),
+            self._frames_of(rows),
+            self._provisional_of(rows),
+            np.any(self._standing_of[:, rows] == _Standing.DEGENERATE, axis=0).tolist(),
+            *(
+                array[rows].tolist()
+                for array in (self._primary, self._agreement, self._known, self._since_ms)
+            ),
+            strict=True,
+        )
+        return [self._reading(row, *values) for row, values in zip(rows.tolist(), columns, strict=True)]
 
-    def _reading(self, row: int, status: Status, as_of_ms: int | None, detail: str | None) -> RegimeReading:
-        known, agreement = int(self._known[row]), int(self._agreement[row])
-        frames = {t: self._frame(layer, row) for layer, t in enumerate(self._timeframes)}
-        found = self._found[:, row].tolist()
-        if status is Status.WARMING and (self._standing_of[:, row] == _Standing.DEGENERATE).any():
-            status, detail = Status.DEGENERATE, "the price has not moved for 20 bars"
+    def _reading(
+        self,
+        row: int,
+        standing: Standing,
+        frames: tuple[TimeframeReading, ...],
+        provisional: dict[str, Provisional],
+        flat: int,
+        primary: int,
+        agreement: int,
+        known: int,
+        since_ms: int,
+    ) -> RegimeReading:
+        status, as_of_ms, detail = standing
+        if status is Status.WARMING and flat:
+            status, detail = Status.DEGENERATE, f"the price has not moved for {BARS} bars"
+        found = [frame.n for frame in frames]
         return self._reading_type(
+            *[frame.regime for frame in frames],
             feature=self.name,
             symbol=self._symbols[row],
             status=status,
@@ -283,44 +302,60 @@ class MultiTimeframe(HourlyFeature):
             needed=BARS,
             coverage=sum(found) / (BARS * len(found)),
             detail=detail,
-            alert_level=Severity(self._episodes[row].peak) if self._episodes[row].is_open else None,
-            primary_regime=NAMES[int(self._primary[row])] if known else None,
+            alert_level=_SEVERITIES[self._episodes[row].peak],
+            primary_regime=NAMES[primary] if known else None,
             confidence=agreement / known if known else None,
             agreement_count=agreement,
             timeframes_ok=known,
-            primary_since_ms=int(self._since_ms[row]) if known else None,
-            timeframes=frames,
-            provisional=self._provisional(row),
-            **{f"regime_{t}": frame.regime for t, frame in frames.items()},
+            primary_since_ms=since_ms if known else None,
+            timeframes=dict(zip(self._timeframes, frames, strict=True)),
+            provisional=provisional,
         )
 
-    def _frame(self, layer: int, row: int) -> TimeframeReading:
-        """The reading of one timeframe, made anew only after its bar closed."""
-        kept = self._frames[layer][row]
-        if kept is not None:
-            return kept
-        standing = _Standing(int(self._standing_of[layer, row]))
-        speaks = standing != _Standing.WARMING
-        scored = speaks and not math.isnan(self._price_z[layer, row])
-        made = TimeframeReading(
-            status=_STATUS[standing],
-            regime=NAMES[int(self._state[layer, row])] if scored else None,
-            price_z=float(self._price_z[layer, row]) if scored else None,
-            volume_z=_number(self._volume_z[layer, row]) if speaks else None,
-            heat=float(self._heat[layer, row]) if scored else None,
-            as_of_ms=int(self._as_of_ms[layer, row]) if speaks else None,
-            n=int(self._found[layer, row]),
-        )
-        self._frames[layer][row] = made
-        return made
+    def _frames_of(self, rows: IntArray) -> list[tuple[TimeframeReading, ...]]:
+        """Readings of every timeframe, one tuple a symbol."""
+        self._refresh(rows)
+        wanted = rows.tolist()
+        return list(zip(*([frames[row] for row in wanted] for frames in self._frames), strict=True))
 
-    def _provisional(self, row: int) -> dict[str, Provisional]:
-        columns = (self._timeframes, self._fraction[:, row].tolist(), self._open_z[:, row].tolist())
-        return {
-            timeframe: Provisional(fraction, None if math.isnan(price_z) else price_z)
-            for timeframe, fraction, price_z in zip(*columns, strict=True)
-            if not math.isnan(fraction)
-        }
+    def _refresh(self, rows: IntArray) -> None:
+        """Make anew the readings of timeframes whose bar closed, many symbols at once."""
+        for layer, frames in enumerate(self._frames):
+            due = rows[self._frame_due[layer, rows]]
+            if due.size:
+                for row, frame in zip(due.tolist(), self._make_frames(layer, due), strict=True):
+                    frames[row] = frame
+                self._frame_due[layer, due] = False
+
+    def _make_frames(self, layer: int, rows: IntArray) -> Iterable[TimeframeReading]:
+        speaks = self._standing_of[layer, rows] != _Standing.WARMING
+        scored = speaks & ~np.isnan(self._price_z[layer, rows])
+        return map(
+            TimeframeReading,
+            [_STATUS[standing] for standing in self._standing_of[layer, rows].tolist()],
+            [
+                NAMES[state] if shown else None
+                for state, shown in zip(self._state[layer, rows].tolist(), scored.tolist(), strict=True)
+            ],
+            nullable(np.where(scored, self._price_z[layer, rows], np.nan)),
+            nullable(np.where(speaks, self._volume_z[layer, rows], np.nan)),
+            nullable(np.where(scored, self._heat[layer, rows], np.nan)),
+            [
+                as_of_ms if as_of_ms >= 0 else None
+                for as_of_ms in np.where(speaks, self._as_of_ms[layer, rows], -1).tolist()
+            ],
+            self._found[layer, rows].tolist(),
+        )
+
+    def _provisional_of(self, rows: IntArray) -> list[dict[str, Provisional]]:
+        found: list[dict[str, Provisional]] = [{} for _ in rows]
+        for timeframe, fraction, price_z in zip(self._timeframes, self._fraction, self._open_z, strict=True):
+            shown = np.flatnonzero(~np.isnan(fraction[rows]))
+            at = rows[shown]
+            bars = map(Provisional, fraction[at].tolist(), nullable(price_z[at]))
+            for index, bar in zip(shown.tolist(), bars, strict=True):
+                found[index][timeframe] = bar
+        return found
 
     def _save(self) -> Snapshot:
         return {
@@ -334,12 +369,7 @@ class MultiTimeframe(HourlyFeature):
             longer.restore(kept)
         self._seen.restore(state["seen"])
         self._episodes = msgspec.convert(state["episodes"], list[Episode])
-        self._frames = [[None] * len(self._symbols) for _ in self._steps]
-
-
-def _number(value: float) -> float | None:
-    """A plain float, None for NaN."""
-    return None if math.isnan(value) else float(value)
+        self._frame_due[:] = True
 
 
 def _capacity(step_ms: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
-from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature
+from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing
 from regimes.features.latch import Episode, Latch
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
 from regimes.maths import volatility
@@ -203,7 +203,7 @@ class VolatilityRegime(HourlyFeature):
 
     def _reading(
         self,
-        standing: tuple[Status, int | None, str | None],
+        standing: Standing,
         row: int,
         vol: float,
         base: float,
