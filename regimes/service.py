@@ -10,6 +10,7 @@ import structlog
 from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
 from regimes.events import Event, Severity
+from regimes.feeds.history import Progress
 from regimes.pipeline import Pipeline
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -20,23 +21,23 @@ log = structlog.get_logger()
 async def serve(settings: Settings, *, clock: Clock | None = None) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends the process at once.
 
-    Raises VenueError when no venue will serve us, and whatever a bug raises.
+    Raises ConfigError, VenueError when no venue will serve us, and whatever a bug raises.
     """
     stop = asyncio.Event()
     pipeline = Pipeline(settings, clock=clock or SystemClock())
-    pipeline.subscribe(on_event=log_event)
-    with_signals(stop)
+    pipeline.subscribe(on_event=log_event, on_progress=log_progress)
+    stop_on_signals(stop)
     log.info("starting", symbols=list(settings.symbols), timeframes=list(settings.timeframes))
     await pipeline.run(stop)
-    log.info("stopped", observations=pipeline.engine.steps, dropped=sum(pipeline.queue.dropped.values()))
+    log.info("stopped", dropped=pipeline.queue.dropped.total())
 
 
-def with_signals(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event) -> None:
     """Let the first SIGTERM or SIGINT ask for an orderly end, and the second end the process."""
 
     def asked(number: signal.Signals) -> None:
         if stop.is_set():
-            os._exit(128 + number)  # the operator has asked twice
+            os._exit(128 + number)
         log.info("stopping", signal=number.name)
         stop.set()
 
@@ -57,3 +58,10 @@ def log_event(event: Event) -> None:
         why=event.why,
         id=event.id,
     )
+
+
+def log_progress(progress: Progress) -> None:
+    """Write each tenth of the warm-up to the log."""
+    tenth = max(1, progress.total // 10)
+    if progress.done % tenth == 0 or progress.done == progress.total:
+        log.info("warming_up", done=progress.done, of=progress.total)

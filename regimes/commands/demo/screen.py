@@ -18,7 +18,9 @@ Packages = Mapping[str, Mapping[str, Any]]
 
 
 class Screen(Protocol):
-    """Where the demo's output goes."""
+    """Where the demo's output goes. every_s: real seconds between two showings of the packages."""
+
+    every_s: float
 
     def say(self, line: str) -> None:
         """Say something about the demo itself."""
@@ -39,6 +41,8 @@ class Screen(Protocol):
 
 class LiveTable:
     """The five signals of each symbol in one place; events scroll by above them."""
+
+    every_s = 0.5
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -61,6 +65,8 @@ class LiveTable:
 class Lines:
     """One line for each thing, for pipes and logs; flushed, so that a reader sees it at once."""
 
+    every_s = 5.0
+
     def say(self, line: str) -> None:
         print(line, flush=True)
 
@@ -76,6 +82,8 @@ class Lines:
 
 class JsonLines:
     """One JSON object a line on standard output: packages and events; words go to standard error."""
+
+    every_s = 5.0
 
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
