@@ -90,6 +90,7 @@ class BinanceFeed:
 
     async def run(self, sink: Sink) -> None:
         """Deliver observations until cancelled; then everything is closed. Raises VenueError when no venue serves us."""
+        refused: VenueError | None = None
         try:
             if not self._opened:
                 await self.open()
@@ -98,10 +99,12 @@ class BinanceFeed:
             async with asyncio.TaskGroup() as group:
                 for venue in self._venues.values():
                     group.create_task(self._keep(venue, sink))
-        except* VenueError as group_of_errors:
-            raise _first(group_of_errors) from None
+        except* VenueError as group:
+            refused = _first(group)
         finally:
             await self.close()
+        if refused is not None:
+            raise refused
 
     async def _keep(self, venue: Venue, sink: Sink) -> None:
         """Run one venue for ever; when it refuses us say so and leave the others alone."""
@@ -202,8 +205,7 @@ class BinanceFeed:
 
     async def close(self) -> None:
         """Release sockets and sessions; safe to call twice."""
-        for venue in self._venues.values():
-            await venue.close()
+        await asyncio.gather(*(venue.close() for venue in self._venues.values()))
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -220,5 +222,4 @@ def _first(group: BaseExceptionGroup[VenueError]) -> VenueError:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, VenueError)
-    return error
+    return error if isinstance(error, VenueError) else VenueError(str(error))

@@ -30,8 +30,8 @@ def with_intervals(
     Where the spacing is unusual (one is missing) or unknown: the listed hours, else the spacing to the one after.
     """
     times = [ts_ms for ts_ms, _ in rows]
-    before = [previous_ms, *times[:-1]]
-    after = [*times[1:], next_ms]
+    before = [previous_ms, *times][: len(times)]
+    after = [*times[1:], next_ms][: len(times)]
     found = []
     for (ts_ms, rate), earlier, later in zip(rows, before, after, strict=True):
         hours = _hours(earlier, ts_ms) or listed_hours or _hours(ts_ms, later) or UNLISTED_HOURS

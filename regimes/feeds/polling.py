@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
+import msgspec
 import structlog
 
 from regimes.clock import Clock
@@ -18,26 +19,31 @@ Ask: TypeAlias = Callable[[str], Awaitable[int]]
 """Asks for one symbol's datum and passes it on; gives its own time (ms)."""
 
 
-def spacing_s(
-    interval_s: float, count: int, *, weight: float, weight_per_minute: float, speed: float
-) -> float:
-    """Real seconds between two requests so that `count` symbols each have one every `interval_s` of event time.
+class Pacing(msgspec.Struct, frozen=True):
+    """Real seconds between two requests: in the first round, when nothing is known yet, and afterwards."""
 
-    weight_per_minute: what may be spent on it; it wins over the interval.
+    first_s: float
+    later_s: float
+
+
+def pacing(interval_s: float, count: int, *, weight: float, weight_per_minute: float, speed: float) -> Pacing:
+    """Let `count` symbols each have a request every `interval_s` of event time.
+
+    weight: of one request. weight_per_minute: what may be spent on all; it wins over the interval.
     """
-    by_interval = interval_s / speed / max(1, count)
-    by_weight = weight * 60.0 / weight_per_minute
-    return max(by_interval, by_weight, _SHORTEST_S / max(1, count))
+    least_s = max(weight * 60.0 / weight_per_minute, _SHORTEST_S / max(1, count))
+    return Pacing(first_s=least_s, later_s=max(least_s, interval_s / speed / max(1, count)))
 
 
 async def round_robin(
-    what: str, symbols: Sequence[str], ask: Ask, meter: Meter, clock: Clock, spacing: float
+    what: str, symbols: Sequence[str], ask: Ask, meter: Meter, clock: Clock, pace: Pacing
 ) -> None:
     """Ask for one symbol after the other for ever.
 
     A failure costs that turn only; the first of a row of failures is logged.
     """
     failing = False
+    pause_s = pace.first_s
     while symbols:
         for symbol in symbols:
             try:
@@ -50,4 +56,5 @@ async def round_robin(
             else:
                 failing = False
                 meter.hear(clock.monotonic(), event_ms)
-            await asyncio.sleep(spacing)
+            await asyncio.sleep(pause_s)
+        pause_s = pace.later_s

@@ -13,7 +13,7 @@ from regimes.feeds.base import BackPressure, Sink
 from regimes.feeds.funding import UNLISTED_HOURS, FundingAccount
 from regimes.feeds.gaps import GapTeller
 from regimes.feeds.line import Line
-from regimes.feeds.polling import Ask, round_robin, spacing_s
+from regimes.feeds.polling import Ask, pacing, round_robin
 from regimes.feeds.receiver import Receiver
 from regimes.feeds.rest import RestFailedError
 from regimes.feeds.settings import VenuesSettings
@@ -28,6 +28,8 @@ TIMEFRAME: Final = "1h"
 _HOUSEKEEPING_S: Final = 1.0
 _AFTER_FAILURE_S: Final = 15.0
 _LEAST_GRACE_MS: Final = 2_500
+# Notional needs mark prices, which come within a second or two.
+_FIRST_MARKS_S: Final = 2.0
 _OPEN_INTEREST_SHARE: Final = 0.1
 _DEPTH_SHARE: Final = 0.25
 _DEPTH_WEIGHT: Final = {
@@ -262,6 +264,7 @@ class Session:
             self._put(found)
             return found.ts_ms
 
+        await asyncio.sleep(_FIRST_MARKS_S)
         await self._poll(
             "open_interest", self._settings.open_interest_seconds, 1.0, _OPEN_INTEREST_SHARE, ask
         )
@@ -279,14 +282,14 @@ class Session:
 
     async def _poll(self, kind: DataKind, interval_s: float, weight: float, share: float, ask: Ask) -> None:
         meter = self._polls[kind] = Meter()
-        spacing = spacing_s(
+        pace = pacing(
             interval_s,
             len(self._ids),
             weight=weight,
             weight_per_minute=share * self._settings.rest_weight_per_minute,
             speed=self._clock.speed,
         )
-        await round_robin(kind, list(self._ids), ask, meter, self._clock, spacing)
+        await round_robin(kind, list(self._ids), ask, meter, self._clock, pace)
 
     def status(self) -> list[StreamStatus]:
         """How alive each stream is."""
