@@ -173,12 +173,9 @@ class HourlyFeature(ABC):
             return NOTHING
         self._untold[:] = False
         readings = self._describe(rows)
-        if len(readings) == len(self._symbols):
-            self._told = readings
-        else:
-            self.readings()
-            for row, reading in zip(rows.tolist(), readings, strict=True):
-                self._told[row] = reading
+        self._told = list(self.readings())
+        for row, reading in zip(rows.tolist(), readings, strict=True):
+            self._told[row] = reading
         return Output(readings=readings, events=news(events))
 
     def _take_in(self) -> None:
