@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.correlation_engine.reading import Labels
@@ -31,10 +32,12 @@ NOBODY: Final = Leadership()
 def find_leader(returns: FloatArray, *, seed: int, alpha: float) -> Leadership:
     """The one symbol that leads others and follows none, each lead proved by bootstrap with Holm's correction.
 
-    returns: shape (symbols, hours), oldest first; only the first TESTED_SYMBOLS rows are looked at. Among
-    several such symbols the one with most followers; if that is still a tie, nobody.
+    returns: shape (symbols, hours), oldest first; only the first TESTED_SYMBOLS rows are looked at, and of
+    those the ones that have two thirds of the hours. Among several leaders the one with most followers; if
+    that is still a tie, nobody.
     """
-    rows = range(min(len(returns), TESTED_SYMBOLS))
+    enough = 2 * returns.shape[1] // 3
+    rows = [row for row, series in enumerate(returns[:TESTED_SYMBOLS]) if np.isfinite(series).sum() >= enough]
     tested = [(a, b, lead(returns[a], returns[b], seed=seed)) for a, b in combinations(rows, 2)]
     found = [(a, b, result) for a, b, result in tested if result is not None]
     proven = holm([result.p for _, _, result in found], alpha)
