@@ -149,7 +149,13 @@ class Pipeline:
             self.live.set()
             try:
                 async with asyncio.TaskGroup() as group:
-                    for part in (feed.run(self._sink), self._consume(), self._tick(), self.lag.run(), self._report()):
+                    for part in (
+                        feed.run(self._sink),
+                        self._consume(),
+                        self._tick(),
+                        self.lag.run(),
+                        self._report(),
+                    ):
                         group.create_task(part)
             except* Exception as errors:
                 raise _only(errors) from errors
@@ -203,10 +209,9 @@ def _refuse_silence(feed: BinanceFeed, settings: Settings) -> None:
         raise VenueError(f"no venue can be reached ({words}); check the network, or run `regimes doctor`")
 
 
-def _only(errors: BaseExceptionGroup[Exception]) -> Exception:
+def _only(errors: ExceptionGroup[Exception]) -> Exception:
     """The error inside a group of one, however deep; the group itself where there are several."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+    error: Exception = errors
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    assert isinstance(error, Exception)
     return error
