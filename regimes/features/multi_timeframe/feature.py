@@ -66,6 +66,7 @@ class MultiTimeframe(HourlyFeature):
         self._timeframes = universe.timeframes
         self._steps = _steps(universe.timeframes)
         self._reading_type = reading_type(universe.timeframes)
+        self._regime_keys = [f"regime_{timeframe}" for timeframe in universe.timeframes]
         rows, layers = len(self._symbols), len(self._steps)
         self._longer = [
             LongerBars(rows, _capacity(step), step, completeness=settings.completeness)
@@ -293,7 +294,6 @@ class MultiTimeframe(HourlyFeature):
             status, detail = Status.DEGENERATE, f"the price has not moved for {BARS} bars"
         found = [frame.n for frame in frames]
         return self._reading_type(
-            *[frame.regime for frame in frames],
             feature=self.name,
             symbol=self._symbols[row],
             status=status,
@@ -310,6 +310,7 @@ class MultiTimeframe(HourlyFeature):
             primary_since_ms=since_ms if known else None,
             timeframes=dict(zip(self._timeframes, frames, strict=True)),
             provisional=provisional,
+            **{key: frame.regime for key, frame in zip(self._regime_keys, frames, strict=True)},
         )
 
     def _frames_of(self, rows: IntArray) -> list[tuple[TimeframeReading, ...]]:

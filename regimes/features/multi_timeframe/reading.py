@@ -53,5 +53,7 @@ def reading_type(timeframes: Sequence[str]) -> type[RegimeReading]:
     fields = [
         (f"regime_{t}", str | None, msgspec.field(name=f"{t}_regime", default=None)) for t in timeframes
     ]
-    made = msgspec.defstruct("RegimeReading", fields, bases=(RegimeReading,), module=__name__, frozen=True)
+    made = msgspec.defstruct(
+        "RegimeReading", fields, bases=(RegimeReading,), module=__name__, frozen=True, kw_only=True
+    )
     return cast("type[RegimeReading]", made)
