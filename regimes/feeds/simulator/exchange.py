@@ -1,8 +1,8 @@
 """A Binance-protocol exchange on loopback: spot and USD-M, REST and websockets, on one port."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Self, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
 
 import msgspec
 from aiohttp import web
@@ -18,6 +18,7 @@ from regimes.feeds.simulator.rest import RefusedError, RestCalls
 from regimes.feeds.simulator.schedule import Schedule
 from regimes.feeds.simulator.sockets import SocketServer
 from regimes.feeds.simulator.source import MarketSource, Venue
+from regimes.feeds.simulator.topics import Route
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
@@ -132,15 +133,18 @@ class LoopbackExchange:
         app.router.add_get("/api/v3/{call:.+}", self._rest("spot"))
         app.router.add_get("/fapi/v1/{call:.+}", self._rest("usdm"))
         for path in ("/stream", "/stream/{tail:.*}"):
-            app.router.add_get(path, lambda request: self._sockets.serve(request, "spot", combined=True))
-        for route in ("market", "public"):
-            app.router.add_get(f"/{route}/ws{{tail:.*}}", self._socket(cast("Any", route)))
+            app.router.add_get(path, self._socket("spot"))
+        app.router.add_get("/market/ws{tail:.*}", self._socket("market"))
+        app.router.add_get("/public/ws{tail:.*}", self._socket("public"))
         app.router.add_get("/ws{tail:.*}", self._socket("legacy"))
         app.router.add_routes(self._control.routes())
         return app
 
-    def _socket(self, route: Any) -> Callable[[web.Request], Any]:
-        return lambda request: self._sockets.serve(request, route, combined=False)
+    def _socket(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._sockets.serve(request, route, combined=route == "spot")
+
+        return handle
 
     @web.middleware
     async def _refuse(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -149,7 +153,7 @@ class LoopbackExchange:
         self._hub.sent.requests[f"{request.path} {response.status}"] += 1
         return response
 
-    def _rest(self, venue: Venue) -> Callable[[web.Request], Any]:
+    def _rest(self, venue: Venue) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.Response:
             call = request.match_info["call"]
             wait_s = self._limits.spend(venue, call, request.query)

@@ -108,11 +108,13 @@ class Faults:
         """End stall and half-open; what fell into them is lost."""
         self._muted.clear()
         for connection in self._hub:
-            connection.mute = None
+            connection.recover()
 
     def greet(self, connection: Connection) -> None:
         """Put a new connection under the faults that stand."""
-        connection.mute = self._muted.get(connection.route) or self._muted.get("all")
+        how = self._muted.get(connection.route) or self._muted.get("all")
+        if how is not None:
+            connection.silence(how)
 
     async def close(self, code: int, *, where: Where = "all") -> int:
         """Close connections with a code, 1006 by cutting them; how many."""
@@ -146,7 +148,7 @@ class Faults:
     def _mute(self, where: Where, how: Mute) -> None:
         self._muted[where] = how
         for connection in self._struck(where):
-            connection.mute = how
+            connection.silence(how)
 
     def _struck(self, where: Where) -> list[Connection]:
         return [connection for connection in self._hub if where in {"all", connection.route}]
