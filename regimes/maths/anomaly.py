@@ -123,7 +123,8 @@ def _share(flags: BoolArray, count: IntArray, *, known: BoolArray) -> FloatArray
 def _run_lengths(flags: BoolArray) -> IntArray:
     """How many flags are set without a break up to the last column."""
     unbroken: BoolArray = np.logical_and.accumulate(flags[:, ::-1], axis=1)
-    return np.count_nonzero(unbroken, axis=1)
+    lengths: IntArray = unbroken.sum(axis=1)
+    return lengths
 
 
 def _reversals(sign: FloatArray, extreme: BoolArray) -> BoolArray:

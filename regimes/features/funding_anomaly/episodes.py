@@ -38,14 +38,9 @@ class Episodes:
         self._settings = settings
         self._latch = Latch()
         self._side = 0
-        self._closed_ms = 0
+        self._previous_ms = 0
         self._anomaly = Episode(alert_from=1)
         self._reversal = Episode(alert_from=1)
-
-    @property
-    def any_open(self) -> bool:
-        """Whether an event is out that has not been closed."""
-        return self._anomaly.is_open or self._reversal.is_open
 
     def step(self, moment: Moment, z_score: float) -> list[Event]:
         """Move both by what is known now."""
@@ -66,7 +61,7 @@ class Episodes:
         return {
             "latch": msgspec.structs.asdict(self._latch),
             "side": self._side,
-            "closed_ms": self._closed_ms,
+            "previous_ms": self._previous_ms,
             "anomaly": msgspec.structs.asdict(self._anomaly),
             "reversal": msgspec.structs.asdict(self._reversal),
         }
@@ -74,7 +69,7 @@ class Episodes:
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Take back a snapshot."""
         self._latch = Latch(**snapshot["latch"])
-        self._side, self._closed_ms = snapshot["side"], snapshot["closed_ms"]
+        self._side, self._previous_ms = snapshot["side"], snapshot["previous_ms"]
         self._anomaly = Episode(**snapshot["anomaly"])
         self._reversal = Episode(**snapshot["reversal"])
 
@@ -83,12 +78,13 @@ class Episodes:
         return self._move_anomaly(moment)
 
     def _move_anomaly(self, moment: Moment) -> list[Event]:
-        """Move by the latch; no episode begins before the last one ended, so that none takes its id again."""
-        if moment.onset_ms <= self._closed_ms:
-            moment = moment._replace(onset_ms=moment.now_ms)
+        """Move by the latch. An extreme that has had its episode begins another at the newest settlement."""
+        if moment.onset_ms <= self._previous_ms:
+            moment = moment._replace(onset_ms=moment.reading.as_of_ms or moment.now_ms)
+        started_ms = self._anomaly.started_ms
         events = self._move(self._anomaly, EventType.FUNDING_ANOMALY, self._latch.level, moment)
-        if events and not self._anomaly.is_open:
-            self._closed_ms = moment.now_ms
+        if started_ms is not None and not self._anomaly.is_open:
+            self._previous_ms = started_ms
         return events
 
     def _turn(self, moment: Moment, *, reversed_now: bool) -> list[Event]:

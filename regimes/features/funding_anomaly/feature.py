@@ -124,10 +124,9 @@ class FundingAnomaly(Feature):
     def _judge(self, reading: FundingReading) -> list[Event]:
         held = self._symbols[reading.symbol]
         overdue_ms = held.history.overdue_ms(self._now_ms)
-        if reading.status is Status.UNAVAILABLE or overdue_ms > self._settings.forget_after_hours * HOUR_MS:
-            if not held.episodes.any_open:
-                return []
-            lost = reading.detail or f"no settlement for {duration(overdue_ms)} after it was due"
+        gone = reading.status is Status.UNAVAILABLE
+        if gone or overdue_ms > self._settings.forget_after_hours * HOUR_MS:
+            lost = reading.detail if gone else f"no settlement for {duration(overdue_ms)} after it was due"
             return held.episodes.abandon(Moment(reading, self._now_ms, self._now_ms, lost))
         if reading.z_score is None:
             return []
