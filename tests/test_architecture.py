@@ -20,18 +20,20 @@ ROOMS = [
     "package",
     "engine",
     "alerting",
-    "config",
     "clock",
+    "logs",
     "feeds",
     "storage",
     "delivery",
     "web",
     "narrative",
+    "config",
     "pipeline",
     "service",
+    "commands",
     "cli",
 ]
-SHELL_FROM = ROOMS.index("config")
+SHELL_FROM = ROOMS.index("clock")
 CORE = ROOMS[:SHELL_FROM]
 BANNED = {
     "asyncio",

@@ -113,8 +113,9 @@ class BinanceFeed:
         except* VenueError as group:
             venue.blocked = _first(group)
         _log.error("venue_blocked", venue=venue.name, error=str(venue.blocked))
-        for kind in self._kinds(venue):
-            sink.put(Unavailable(self._clock.now_ms(), venue.name, kind, None, str(venue.blocked)))
+        if venue.blocked is not None:
+            for told in self._refused(venue, venue.blocked):
+                sink.put(told)
         self._raise_if_all_blocked()
 
     async def _serve(self, venue: Venue, sink: Sink) -> None:
@@ -146,6 +147,19 @@ class BinanceFeed:
             yield from PRICE_KINDS
         if venue is self._derivatives_venue:
             yield from DERIVATIVE_KINDS
+
+    def unavailable(self) -> Iterator[Unavailable]:
+        """What no venue, or not the one it should come from, has for us; known once the feed is open."""
+        yield from self._lacking()
+        for venue in self._venues.values():
+            if venue.blocked is not None:
+                yield from self._refused(venue, venue.blocked)
+            elif venue.loaded:
+                yield from self._missing_markets(venue)
+
+    def _refused(self, venue: Venue, error: VenueError) -> Iterator[Unavailable]:
+        for kind in self._kinds(venue):
+            yield Unavailable(self._clock.now_ms(), venue.name, kind, None, str(error))
 
     def _lacking(self) -> Iterator[Unavailable]:
         """Data no configured venue has."""
