@@ -12,6 +12,7 @@ from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.leaders import Leaders
 from regimes.features.correlation_engine.market import Market, SmallMarket
 from regimes.features.correlation_engine.pairs import (
+    NO_BREAK,
     PANEL_HOURS,
     Pairs,
 )
@@ -182,10 +183,12 @@ class CorrelationEngine:
     def _pairs(self) -> Pairs:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""
         rows, columns = self._market.candidates(self._settings.min_change)
-        if self._views.shows_all or not self._breaks.open:
-            return self._market.pairs(rows, columns)
-        known = set(zip(rows.tolist(), columns.tolist(), strict=True)) | set(self._breaks.open)
-        ordered = np.array(sorted(known), dtype=np.int64)
+        pairs = self._market.pairs(rows, columns)
+        if self._views.shows_all:
+            return pairs
+        broken = pairs.levels(self._settings) > NO_BREAK
+        told = {*zip(rows[broken].tolist(), columns[broken].tolist(), strict=True), *self._breaks.open}
+        ordered = np.array(sorted(told), dtype=np.int64).reshape(-1, 2)
         return self._market.pairs(ordered[:, 0], ordered[:, 1])
 
     def _look(self, pairs: Pairs) -> None:

@@ -1,6 +1,5 @@
 """All correlations of hundreds of symbols, kept up to date from hour to hour."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -39,7 +38,7 @@ class LargeMarket:
         self._holed: IntArray = np.empty(0, dtype=np.int64)
         self._line = np.full(rows, -1)
         """Which line of `_apart` a row with missing hours has, else -1."""
-        self._apart: Mapping[Window, Correlations] = {}
+        self._apart: dict[Window, Correlations] = {}
         self._work = np.empty((rows, rows)), np.empty((rows, rows))
 
     def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:
