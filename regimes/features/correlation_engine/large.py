@@ -83,7 +83,7 @@ class LargeMarket:
 
     def _rebuild(self, returns: FloatArray) -> None:
         missing = np.isnan(returns)
-        live = ~missing.all(axis=0)
+        live = np.asarray(~missing.all(axis=0))
         filled = np.where(missing, 0.0, returns)
         for window, sums in self._sliding.items():
             last = PANEL_HOURS - window.ago
