@@ -13,7 +13,7 @@ from regimes.errors import VenueError
 from regimes.features.base import Need
 from regimes.feeds.cache import SCHEMA, CandleCache, join, to_candles, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
-from regimes.feeds.rest import Rest, RestFailedError
+from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
 from regimes.observations import Candle, DataKind, FundingRate, Observation
 from regimes.timeframe import WEEK_MS, bar_open, to_ms
 
@@ -99,6 +99,10 @@ class Warmup:
         async with asyncio.TaskGroup() as group:
             for need, symbol, rest in parts:
                 group.create_task(self._part(need, symbol, rest, intervals))
+        # Answers come in any order; what is handed over must not depend on it.
+        self._bars.sort(key=lambda bars: (bars.venue, bars.timeframe, bars.symbol))
+        self._settlements.sort(key=lambda rate: (rate.ts_ms, rate.symbol))
+        self.shortfalls.sort(key=lambda short: (short.venue, short.kind, short.symbol))
         if self.shortfalls:
             worst = self.shortfalls[0]
             _log.error(
@@ -125,7 +129,7 @@ class Warmup:
 
     async def _fetch_candles(self, source: Source, symbol: str, timeframe: str, span_ms: int) -> None:
         rest, market_id, step = source.rest, source.market_ids[symbol], to_ms(timeframe)
-        end_ms = bar_open(self._clock.now_ms(), step)
+        end_ms = bar_open(self._clock.now_ms() - SETTLE_MS, step)
         from_ms = bar_open(end_ms - span_ms, step)
         cached = await self._load(rest.venue, symbol, timeframe)
         frames, reason, reach_ms = [cached], None, end_ms - step

@@ -135,7 +135,7 @@ class Line:
             raise
         connection.opened_at = connection.heard_at = self._clock.monotonic()
         if self.held:
-            connection.pause()
+            connection.hold()
         return connection
 
     async def _serve(self, connection: Connection) -> tuple[Connection, str]:
@@ -204,14 +204,15 @@ class Line:
         """Stop reading every connection of the line."""
         self.held = True
         for connection in self.connections:
-            connection.pause()
+            connection.hold()
 
     def release(self) -> None:
         """Read on; silence counts from now."""
         self.held = False
         self._resumed_at = self._clock.monotonic()
         for connection in self.connections:
-            connection.resume()
+            if not self.held:
+                connection.release()
 
     async def _drop(self, connection: Connection) -> None:
         if connection in self.connections:
