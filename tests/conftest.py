@@ -10,8 +10,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real recorded data; skips where it is absent."""
-    folder = Path(os.environ.get("REGIMES_TEST_DATA", ROOT.parent / "shared" / "data"))
+    """Folder of real recorded market data; the test is skipped where there is none."""
+    folder = Path(os.environ.get("REGIMES_TEST_DATA", ROOT / "../shared/data")).resolve()
     if not folder.is_dir():
-        pytest.skip(f"no recorded data at {folder}; set REGIMES_TEST_DATA to its folder")
+        pytest.skip(f"real market data not found in {folder}: set REGIMES_TEST_DATA")
     return folder

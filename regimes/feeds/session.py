@@ -127,12 +127,11 @@ class Session:
     def _line(
         self, name: str, streams: Sequence[str], kinds: Sequence[DataKind], limits: Mapping[str, float]
     ) -> Line:
-        exchange = self._venue.exchange
         return Line(
-            exchange,
+            self._venue.exchange,
             f"{self._venue.name} {name}",
             streams,
-            base_url=exchange.get_ws_url("linear" if self._venue.perpetual else "spot", "market"),
+            next_url=self._venue.next_socket_url,
             meters={kind: Meter() for kind in kinds},
             limits_s={kind: limits[kind] for kind in kinds if kind in limits},
             settings=self._settings,
