@@ -33,7 +33,7 @@ async def test_a_burst_arrives_whole_with_every_order_different(
         await usdm.subscribe("!forceOrder@arr")
         assert await exchange.faults.burst(3000, per_segment=per_segment) == 3000
         events = await usdm.until_pong()
-    assert len({(e["o"]["s"], e["o"]["q"]) for e in events}) == len(events) == 3000
+    assert len({(e["o"]["s"], e["o"]["q"], e["o"]["ap"], e["o"]["T"]) for e in events}) == len(events) == 3000
     assert exchange.sent.frames["forceOrder@arr"] == 3000
 
 
@@ -42,6 +42,15 @@ async def test_a_burst_counts_a_frame_for_each_stream_that_carries_it(exchange: 
         await usdm.subscribe("!forceOrder@arr", "ethusdt@forceOrder")
         assert await exchange.faults.burst(100, symbol_ids=["ETHUSDT"]) == 200
         assert len(await usdm.until_pong()) == 200
+
+
+async def test_a_burst_keeps_the_pace_it_is_given(exchange: LoopbackExchange) -> None:
+    async with dial(exchange, "/market/ws/0") as usdm:
+        await usdm.subscribe("!forceOrder@arr")
+        began = time.monotonic()
+        assert await exchange.faults.burst(1000, per_segment=50, per_second=4000) == 1000
+        assert time.monotonic() - began >= 0.25
+        assert len(await usdm.until_pong()) == 1000
 
 
 async def test_twenty_thousand_liquidations_leave_within_a_second_of_cpu(exchange: LoopbackExchange) -> None:

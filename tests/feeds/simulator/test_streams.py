@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from regimes.clock import ScaledClock
+from regimes.errors import ConfigError
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.feeds.simulator.liquidations import pushes
 from regimes.feeds.simulator.recorded import RecordedMarket
@@ -72,6 +75,16 @@ async def test_spot_wraps_events_in_their_stream_and_futures_do_not(
     assert wrapped["stream"] == "btcusdt@kline_1h"
     assert wrapped["data"]["e"] == bare["e"] == "kline"
     assert "stream" not in bare
+
+
+async def test_futures_have_an_envelope_on_their_combined_path(
+    exchange: LoopbackExchange, clock: StepClock
+) -> None:
+    async with dial(exchange, "/market/stream?streams=btcusdt@markPrice@1s") as usdm:
+        assert await usdm.is_silent()
+        await step(exchange, clock, 1000)
+        event = await usdm.next()
+    assert (event["stream"], event["data"]["s"]) == ("btcusdt@markPrice@1s", "BTCUSDT")
 
 
 async def test_each_bar_closes_once_and_equals_rest(exchange: LoopbackExchange, clock: StepClock) -> None:
@@ -177,6 +190,21 @@ async def test_states_keep_to_binances_pace_at_the_speed_of_life(
     assert len(marks) == pytest.approx(30 + 10, abs=2)
     assert len(klines) == pytest.approx(120, abs=3)
     assert all(e["E"] % 1000 == 0 for e in marks)
+
+
+async def test_five_hundred_klines_take_little_of_a_core(clock: StepClock) -> None:
+    source = SyntheticMarket([f"COIN{i}/USDT" for i in range(500)], START_MS, 1, "calm")
+    async with LoopbackExchange(source, clock) as exchange, AsyncExitStack() as stack:
+        for first in range(0, 500, 100):
+            socket = await stack.enter_async_context(dial(exchange, f"/market/ws/{first}"))
+            await socket.subscribe(*(f"coin{i}usdt@kline_1h" for i in range(first, first + 100)))
+        await step(exchange, clock, 1000)
+        began = time.process_time()
+        for _ in range(10):
+            await step(exchange, clock, 250)
+        spent = time.process_time() - began
+    assert exchange.sent.frames["kline"] == 500 * 11
+    assert spent / 10 < 0.05
 
 
 async def test_the_same_seed_sends_the_same_bytes(clock: StepClock) -> None:
@@ -332,3 +360,15 @@ async def test_a_recorded_market_is_sent_whole_and_then_nothing_more(data_dir: P
     bars = source.bars("usdm", "BTCUSDT", HOUR_MS, from_ms, to_ms, to_ms)
     assert [float(k["c"]) for k in closed] == bars.close.tolist()
     assert [float(k["v"]) for k in closed] == pytest.approx(bars.volume.tolist())
+
+
+async def test_the_exchange_listens_on_loopback_only(market: SyntheticMarket, clock: StepClock) -> None:
+    with pytest.raises(ConfigError, match="loopback only"):
+        LoopbackExchange(market, clock, host="0.0.0.0")  # noqa: S104  the refusal is what is tested
+
+
+async def test_closing_the_exchange_leaves_no_task_behind(market: SyntheticMarket, clock: StepClock) -> None:
+    before = asyncio.all_tasks()
+    async with LoopbackExchange(market, clock) as exchange, dial(exchange, "/market/ws/0") as usdm:
+        await usdm.subscribe("btcusdt@kline_1h")
+    assert asyncio.all_tasks() == before
