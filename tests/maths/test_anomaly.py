@@ -11,7 +11,7 @@ from regimes.maths.anomaly import FloatArray, Measures, measure
 
 rates = st.one_of(
     st.sampled_from([1e-4, 1e-4, 1e-4, 0.0, -1e-4]),
-    st.integers(-75_000, 75_000).map(lambda units: units * 1e-7),
+    st.integers(-75_000, 75_000).map(lambda units: round(units * 1e-7, 8)),
 )
 rows = st.lists(st.lists(rates, min_size=3, max_size=60), min_size=1, max_size=5)
 

@@ -88,11 +88,12 @@ class Episodes:
         return events
 
     def _turn(self, moment: Moment, *, reversed_now: bool) -> list[Event]:
+        if not reversed_now and not self._reversal.is_open:
+            return []
         settled = moment._replace(onset_ms=moment.reading.as_of_ms or moment.now_ms)
-        if self._reversal.started_ms is not None and self._reversal.started_ms != settled.onset_ms:
+        events = []
+        if self._reversal.started_ms not in {None, settled.onset_ms}:
             events = self._move(self._reversal, EventType.FUNDING_REVERSAL, 0, settled)
-        else:
-            events = []
         return events + self._move(self._reversal, EventType.FUNDING_REVERSAL, int(reversed_now), settled)
 
     def _move(self, episode: Episode, kind: EventType, level: int, moment: Moment) -> list[Event]:

@@ -153,7 +153,7 @@ class FundingAnomaly(Feature):
         recent = np.zeros(matrix.shape, dtype=np.bool_)
         for index, (symbol, row) in enumerate(zip(symbols, rates, strict=True)):
             if len(row):
-                times = np.array(self._symbols[symbol].history.times, dtype=np.int64)
+                times = np.frombuffer(self._symbols[symbol].history.times, dtype=np.int64)
                 matrix[index, -len(row) :] = row
                 within_ms = self._settings.reversal_within_hours * HOUR_MS
                 recent[index, -len(row) :] = times >= times[-1] - within_ms

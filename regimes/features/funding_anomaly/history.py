@@ -57,8 +57,7 @@ class History:
 
     def rates_8h(self) -> npt.NDArray[np.float64]:
         """The rates for eight hours each, oldest first, shape (n,)."""
-        rates = np.array(self.rates, dtype=np.float64)
-        return rates * (8.0 / np.array(self.hours, dtype=np.float64))
+        return np.frombuffer(self.rates) * (8.0 / np.frombuffer(self.hours))
 
     def overdue_ms(self, now_ms: int) -> int:
         """How long ago the next settlement should have come; negative while it is not due."""

@@ -299,3 +299,15 @@ def test_a_snapshot_is_taken_back_by_a_feature_with_other_symbols() -> None:
 def test_wrong_settings_are_refused_by_name(key: str, value: float) -> None:
     with pytest.raises(ValidationError, match=key):
         CascadeSettings.model_validate({key: value})
+
+
+def test_a_restart_in_a_quiet_market_says_nothing_that_was_said_before() -> None:
+    market = Market()
+    market.wait(2 * HOUR)
+    market.send(liquidation(market.now, 1_000))
+    market.wait(2 * MINUTE)
+    other = LiquidationCascade(CascadeSettings(), Universe((BTC, ETH)))
+    other.restore(market.feature.snapshot())
+    for seconds in range(1, 1500, 7):
+        tick = Tick(market.now + seconds * 1000)
+        assert other.update(tick) == market.feature.update(tick)
