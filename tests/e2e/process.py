@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
+LONGEST_S = 100.0
 
 
 class Done(NamedTuple):
@@ -82,11 +83,11 @@ async def _start(
     )
 
 
-async def regimes(folder: Path, *arguments: str, timeout_s: float = 100.0, **variables: str) -> Done:
+async def regimes(folder: Path, *arguments: str, **variables: str) -> Done:
     """Run one command to its end in `folder`, with these environment variables and nobody's settings."""
     process = await _start(folder, arguments, variables)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(LONGEST_S):
             out, err = await process.communicate()
     except TimeoutError:
         process.kill()

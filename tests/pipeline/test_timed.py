@@ -47,9 +47,10 @@ async def test_time_does_not_go_back_in_the_queue_when_the_clock_does() -> None:
 async def test_feeds_feel_the_pressure_of_the_queue_behind_it() -> None:
     queue = ObservationQueue(capacity=2)
     sink = TimedSink(queue, HandClock())
-    assert not sink.pressure
+    felt = [sink.pressure]
     sink.put(order(1))
-    assert sink.pressure
+    felt.append(sink.pressure)
     await queue.take(2)
     await sink.eased()
-    assert not sink.pressure
+    felt.append(sink.pressure)
+    assert felt == [False, True, False]
