@@ -59,7 +59,8 @@ class CorrelationEngine:
         self._unavailable: dict[str, str] = {}
         self._now_ms = 0
         self._changed = True
-        self._look(self._pairs())
+        self._unseen: Pairs | None = self._pairs()
+        """Numbers of the newest hour that no reading has been made from yet."""
 
     def warmup(self) -> Sequence[Need]:
         """The 7 days and the 30 days before them, in hourly closes."""
@@ -79,7 +80,7 @@ class CorrelationEngine:
 
     def readings(self) -> Sequence[Reading]:
         """One for each symbol, and one for the market, as of the last computed hour and the last Tick."""
-        return self._views.readings(self._now_ms)
+        return self._seen().readings(self._now_ms)
 
     def matrix(self) -> FloatArray:
         """The 7-day correlation of each symbol with each, in the order of the universe; NaN where unknown."""
@@ -95,7 +96,7 @@ class CorrelationEngine:
             "unavailable": dict(self._unavailable),
             "now_ms": self._now_ms,
             "changed": self._changed,
-            "stale_from_ms": self._views.next_stale_ms,
+            "stale_from_ms": self._seen().next_stale_ms,
             "breaks": self._breaks.snapshot(),
             "leaders": self._leaders.snapshot(),
         }
@@ -112,8 +113,9 @@ class CorrelationEngine:
         self._leaders.restore(snapshot["leaders"])
         if self._panel.head != NEVER:
             self._market.advance(self._panel, rebuild=True)
-        self._look(self._pairs())
-        self._views.next_stale_ms = snapshot["stale_from_ms"]
+        self._views.declare_unavailable(self._unavailable)
+        self._unseen = self._pairs()
+        self._seen().next_stale_ms = snapshot["stale_from_ms"]
 
     def _on_candle(self, candle: Candle) -> Output:
         row = self._rows.get(candle.symbol)
@@ -140,7 +142,7 @@ class CorrelationEngine:
         waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
         if self._waiting and not waits:
             events = self._compute()
-        turned_stale = self._views.turned_stale(self._now_ms)
+        turned_stale = self._seen().turned_stale(self._now_ms)
         if not (self._changed or turned_stale):
             return NOTHING
         self._changed = False
@@ -177,7 +179,7 @@ class CorrelationEngine:
         if self._leaders.due(self._panel.head):
             window = self._panel.returns(self._settings.leadership_window_hours)
             events += self._leaders.search(window, self._panel.head, at_ms, self._now_ms)
-        self._look(pairs)
+        self._unseen = pairs
         return events
 
     def _pairs(self) -> Pairs:
@@ -191,14 +193,19 @@ class CorrelationEngine:
         ordered = np.array(sorted(told), dtype=np.int64).reshape(-1, 2)
         return self._market.pairs(ordered[:, 0], ordered[:, 1])
 
-    def _look(self, pairs: Pairs) -> None:
-        self._views.declare_unavailable(self._unavailable)
-        self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
+    def _seen(self) -> Views:
+        """The views, brought to the newest hour; in a long history nobody looks at every hour."""
+        if self._unseen is not None:
+            pairs, self._unseen = self._unseen, None
+            self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
+        return self._views
 
     def _said(self, events: Sequence[Event]) -> Output:
         """Events leave at once, with the readings of their symbols and of the market."""
         if not events:
             return NOTHING
         rows = {self._rows[symbol] for event in events for symbol in event.data.get("symbols", ())}
-        told = [self._views.of(row, self._now_ms) for row in sorted(rows)]
-        return Output([*told, self._views.market(self._now_ms)], events)
+        views = self._seen()
+        return Output(
+            [*(views.of(row, self._now_ms) for row in sorted(rows)), views.market(self._now_ms)], events
+        )
