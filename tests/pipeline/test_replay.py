@@ -64,3 +64,13 @@ async def test_without_history_time_is_set_and_nothing_else_happens() -> None:
     machine = engine()
     assert await replay(machine, iter(()), NOW_MS, interval_ms=INTERVAL_MS) == 0
     assert machine.now_ms == NOW_MS
+
+
+async def test_what_is_older_than_two_weeks_fills_the_windows() -> None:
+    machine = engine()
+    await replay(machine, history(160), NOW_MS, interval_ms=INTERVAL_MS)
+    assert machine.intake.rejected.total() == 0
+    reading = machine.latest["volatility_regime", "BTC/USDT"]
+    assert (reading.n, reading.coverage) == (720, 1.0)
+    regimes = machine.package("BTC/USDT")["regimes"]
+    assert regimes["timeframes_ok"] == 4
