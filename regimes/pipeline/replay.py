@@ -10,7 +10,7 @@ from regimes.timeframe import DAY_MS, HOUR_MS, to_ms
 
 JUDGED_MS: Final = 14 * DAY_MS
 """How far back hours are judged one by one; what is older only fills the windows."""
-OBSERVATIONS_A_TURN: Final = 1000
+TURN: Final = 1_000
 
 
 def known_at_ms(observation: Observation) -> int:
@@ -25,7 +25,7 @@ async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *,
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
     of these 14 days open and close where they would have; what they announced then is not passed on. Other tasks
-    get a turn now and then. Returns how many observations were taken.
+    get a turn after each thousand. Returns how many observations were taken.
     """
     end_ms, taken = 0, 0
     for item in history:
@@ -39,7 +39,7 @@ async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *,
             _tick(engine, end_ms, now_ms)
         engine.step(item)
         taken += 1
-        if taken % OBSERVATIONS_A_TURN == 0:
+        if taken % TURN == 0:
             await asyncio.sleep(0)
     engine.step(Tick(now_ms))
     return taken
