@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 import ccxt.pro
@@ -14,7 +14,7 @@ from regimes.features.base import Universe
 from regimes.feeds.base import ObservationQueue
 from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.settings import VenuesSettings
-from regimes.observations import Candle, Liquidation, MarkPrice, Observation
+from regimes.observations import Candle, Liquidation, MarkPrice, Observation, Side
 from regimes.pipeline.timed import TimedSink
 
 SPOT: Final = "binanceus"
@@ -55,7 +55,7 @@ class Product:
         self._universe = universe
         self._polled = ("depth", "open_interest")
 
-    async def __aenter__(self) -> "Product":
+    async def __aenter__(self) -> Self:
         self._running = asyncio.create_task(self._feed.run(self._sink))
         while not self._settled():
             if self._running.done():
@@ -125,6 +125,11 @@ class _Mark(msgspec.Struct, gc=False):
     T: int
 
 
+_read_order = msgspec.json.Decoder(_ForceOrder).decode
+_read_bar = msgspec.json.Decoder(_Envelope).decode
+_read_marks = msgspec.json.Decoder(list[_Mark]).decode
+
+
 class Bare:
     """aiohttp and msgspec with typed decoding: the least that gets the same observations into the same queue."""
 
@@ -135,7 +140,7 @@ class Bare:
         self._count = 0
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> "Bare":
+    async def __aenter__(self) -> Self:
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
         klines = "/".join(f"{name.lower()}@kline_1h" for name in self._symbols)
         readers: Mapping[str, Callable[[bytes], int]] = {
@@ -158,29 +163,23 @@ class Bare:
         async for message in socket:
             self._count += read(message.data)
 
-    def _force_order(
-        self, data: bytes, decode: Callable[[bytes], _ForceOrder] = msgspec.json.Decoder(_ForceOrder).decode
-    ) -> int:
-        order = decode(data).o
+    def _force_order(self, data: bytes) -> int:
+        order = _read_order(data).o
         price, quantity = float(order.ap) or float(order.p), float(order.z)
         symbol = self._symbols[order.s]
-        closed = "long" if order.S == "SELL" else "short"
+        closed: Side = "long" if order.S == "SELL" else "short"
         self.queue.put(Liquidation(order.T, DERIVATIVES, symbol, closed, price, quantity, price * quantity))
         return 1
 
-    def _kline(
-        self, data: bytes, decode: Callable[[bytes], _Envelope] = msgspec.json.Decoder(_Envelope).decode
-    ) -> int:
-        bar = decode(data).data.k
+    def _kline(self, data: bytes) -> int:
+        bar = _read_bar(data).data.k
         prices = float(bar.o), float(bar.h), float(bar.l), float(bar.c)
         volumes = float(bar.v), float(bar.q), float(bar.V)
         self.queue.put(Candle(SPOT, self._symbols[bar.s], bar.i, bar.t, *prices, *volumes, bar.x))
         return 1
 
-    def _marks(
-        self, data: bytes, decode: Callable[[bytes], list[_Mark]] = msgspec.json.Decoder(list[_Mark]).decode
-    ) -> int:
-        marks = decode(data)
+    def _marks(self, data: bytes) -> int:
+        marks = _read_marks(data)
         for mark in marks:
             symbol = self._symbols[mark.s]
             price, index = float(mark.p), float(mark.i)
@@ -196,7 +195,9 @@ class Awaited:
         self._universe = universe
         self._count = 0
         socket = base_url.replace("http", "ws", 1)
-        self._spot = self._exchange(SPOT, {"public": base_url + "/api/v3", "ws": {"spot": socket + "/stream"}})
+        self._spot = self._exchange(
+            SPOT, {"public": base_url + "/api/v3", "ws": {"spot": socket + "/stream"}}
+        )
         self._usdm = self._exchange(
             DERIVATIVES, {"fapiPublic": base_url + "/fapi/v1", "ws": {"linear": socket + "/ws"}}
         )
@@ -206,7 +207,7 @@ class Awaited:
         exchange.urls["api"] = api
         return exchange
 
-    async def __aenter__(self) -> "Awaited":
+    async def __aenter__(self) -> Self:
         await asyncio.gather(self._spot.load_markets(), self._usdm.load_markets())
         watches = (self._watch_liquidations, self._watch_bars, self._watch_marks)
         self._tasks = [asyncio.create_task(watch()) for watch in watches]
@@ -229,7 +230,7 @@ class Awaited:
         while True:
             for found in await self._usdm.watch_liquidations_for_symbols([]):
                 price, quantity = found["price"], found["contracts"]
-                closed = "long" if found["side"] == "sell" else "short"
+                closed: Side = "long" if found["side"] == "sell" else "short"
                 symbol = found["symbol"].partition(":")[0]
                 self._put(
                     Liquidation(
@@ -241,8 +242,10 @@ class Awaited:
         wanted = [[symbol, "1h"] for symbol in self._universe.symbols]
         while True:
             for symbol, bars in (await self._spot.watch_ohlcv_for_symbols(wanted)).items():
-                for bar in bars["1h"]:
-                    self._put(Candle(SPOT, symbol, "1h", *bar[:6], closed=False))
+                for open_ms, open_, high, low, close, volume, *_ in bars["1h"]:
+                    self._put(
+                        Candle(SPOT, symbol, "1h", open_ms, open_, high, low, close, volume, closed=False)
+                    )
 
     async def _watch_marks(self) -> None:
         while True:
