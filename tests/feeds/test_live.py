@@ -268,6 +268,17 @@ async def test_a_malformed_frame_is_counted_and_the_feed_lives_on(name: str) -> 
     assert all(0 < item.quote_usd < 1e15 for item in seen.liquidations)
 
 
+@pytest.mark.parametrize(("name", "told"), [("not-json", True), ("broken-json", True), ("mark-null", False)])
+async def test_a_frame_that_may_have_been_a_liquidation_is_told_as_a_gap(name: str, *, told: bool) -> None:
+    seen = Seen()
+    async with loopback() as (exchange, clock), running(exchange, clock, seen) as feed:
+        await live(seen)
+        exchange.faults.malformed(name, where="market")
+        await seen.until(lambda: len(seen.gaps()) == 3 if told else sum(s.poison for s in feed.status()))
+        await seen.news(MarkPrice, 30)
+    assert (seen.gaps()[-1].reason == "unreadable messages: 1") is told
+
+
 async def test_an_unreadable_liquidation_is_told_as_a_gap_over_its_time() -> None:
     seen = Seen()
     async with loopback() as (exchange, clock), running(exchange, clock, seen):
@@ -277,7 +288,7 @@ async def test_an_unreadable_liquidation_is_told_as_a_gap_over_its_time() -> Non
             exchange.faults.malformed("nan", where="market")
         await seen.until(lambda: "unreadable" in seen.gaps()[-1].reason)
     gap = seen.gaps()[-1]
-    assert gap.reason == "30 unreadable messages"
+    assert gap.reason == "unreadable messages: 30"
     assert gap.to_ms is not None
     assert gap.from_ms <= sent_ms <= gap.to_ms
 
