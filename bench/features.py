@@ -46,8 +46,8 @@ def run(*, full: bool = False) -> Report:
         ],
         notes=[
             f"the three ways agree to {apart:.0e} on every output",
-            "one closed bar: candles taken, the hour judged at the Tick, a reading of each symbol made, in the "
-            + "three signals that take bars; the others compute in full each time",
+            "one closed bar: candles taken, the hour judged at the Tick, readings made, by the signals that take bars",
+            "polars and pandas compute in full for each bar",
         ],
     )
 
