@@ -6,10 +6,13 @@ from typing import Final
 
 from regimes.engine import Engine
 from regimes.observations import Candle, Observation, Tick
-from regimes.timeframe import DAY_MS, HOUR_MS, to_ms
+from regimes.timeframe import HOUR_MS, to_ms
 
-JUDGED_MS: Final = 14 * DAY_MS
-"""How far back hours are judged one by one; what is older only fills the windows."""
+JUDGED_HOURS: Final = 14 * 24
+"""How many hours are judged one by one, at most; what is older only fills the windows."""
+FEWEST_HOURS: Final = 48
+SYMBOL_HOURS: Final = 50 * JUDGED_HOURS
+"""Judged hours of all symbols together: with more than 50 symbols there are fewer hours, for a start in seconds."""
 TURN: Final = 1_000
 
 
@@ -21,13 +24,15 @@ def known_at_ms(observation: Observation) -> int:
 
 
 async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int) -> int:
-    """Take history known by `now_ms`, with a tick an hour in its last 14 days and a single one for all before.
+    """Take history known by `now_ms`, with a tick an hour in its last days and a single one for all before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
-    of these 14 days open and close where they would have; what they announced then is not passed on. Other tasks
-    get a turn after each thousand. Returns how many observations were taken.
+    of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have; what
+    they announced then is not passed on. Other tasks get a turn after each thousand. Returns how many observations
+    were taken.
     """
     end_ms, taken = 0, 0
+    judged_from_ms = (now_ms // HOUR_MS - _judged_hours(len(engine.universe.symbols))) * HOUR_MS
     for item in history:
         known_ms = known_at_ms(item)
         if known_ms > now_ms:
@@ -35,7 +40,8 @@ async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *,
         if known_ms > end_ms:
             if end_ms:
                 _tick(engine, end_ms + interval_ms, now_ms)
-            end_ms = _slice_end(known_ms, now_ms)
+            # The hour in which it was known, or all that is too old to be judged hour by hour.
+            end_ms = max(-(-known_ms // HOUR_MS) * HOUR_MS, judged_from_ms)
             _tick(engine, end_ms, now_ms)
         engine.step(item)
         taken += 1
@@ -45,10 +51,8 @@ async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *,
     return taken
 
 
-def _slice_end(known_ms: int, now_ms: int) -> int:
-    """End of the hour in which something was known, or of all that is too old to be judged hour by hour."""
-    oldest_ms = (now_ms - JUDGED_MS) // HOUR_MS * HOUR_MS
-    return max(-(-known_ms // HOUR_MS) * HOUR_MS, oldest_ms)
+def _judged_hours(symbols: int) -> int:
+    return max(FEWEST_HOURS, min(JUDGED_HOURS, SYMBOL_HOURS // max(symbols, 1)))
 
 
 def _tick(engine: Engine, ts_ms: int, now_ms: int) -> None:
