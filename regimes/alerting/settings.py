@@ -1,0 +1,58 @@
+"""Settings of the alert policy."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from regimes.events import Severity
+
+SeverityName = Literal["INFO", "WARNING", "CRITICAL"]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class AlertingSettings(BaseModel):
+    """Which events become messages, and how many."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    minimum_severity: Annotated[SeverityName, BeforeValidator(_upper)] = Field(
+        "WARNING",
+        description="Least severity that is sent: INFO, WARNING or CRITICAL; lower = more messages.",
+    )
+    cooldown_minutes: float = Field(
+        180.0,
+        ge=0,
+        description="After a message, minutes in which a new episode of the same type and symbol is not sent "
+        "unless it is more severe; higher = fewer messages.",
+    )
+    burst_count: int = Field(
+        4,
+        ge=2,
+        description="From this many new episodes of one type within burst_seconds on, they become one message.",
+    )
+    burst_seconds: float = Field(
+        30.0, gt=0, le=300, description="Length of that window in seconds; the message leaves when it ends."
+    )
+    repeat_hours: float = Field(
+        6.0,
+        ge=0,
+        description="A CRITICAL episode that stays open is sent again after so many hours; 0 = never.",
+    )
+    daily_cap: int = Field(
+        40,
+        ge=0,
+        description="Messages an endpoint gets in 24 h before all but CRITICAL ones are held back; a last message "
+        "says so; 0 = no cap.",
+    )
+    digest: bool = Field(False, description="Send what was below minimum_severity once a day in one message.")
+    digest_hour_utc: int = Field(
+        8, ge=0, le=23, description="Hour of the day, UTC, in which the digest leaves."
+    )
+
+    @property
+    def minimum(self) -> Severity:
+        """The least severity as a rank."""
+        return Severity[self.minimum_severity]
