@@ -1,0 +1,96 @@
+"""`regimes check-config`: what is in effect, where it came from, and what the start will cost."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from regimes.config import Settings
+from regimes.config.features import build
+from regimes.config.load import leaves
+from regimes.features.base import Feature, Need
+from regimes.logs import MASK
+from regimes.timeframe import DAY_MS, to_ms
+
+# Resident memory of `run` with no symbol, and what each symbol adds; measured, see bench/.
+BASE_MB: Final = 190.0
+MB_A_SYMBOL: Final = 0.4
+# Rows one REST request brings, and its weight (Binance USD-M: klines 1,000 rows weigh 5).
+ROWS_A_REQUEST: Final = 1000
+WEIGHT_A_REQUEST: Final = 5
+
+
+def execute(settings: Settings, console: Console | None = None) -> None:
+    """Print the table of settings and the estimates."""
+    console = console or Console(soft_wrap=True)
+    console.print(_values(settings))
+    for line in estimates(settings):
+        console.print(line, highlight=False)
+
+
+def _values(settings: Settings) -> Table:
+    table = Table("setting", "value", "from", title="Settings in effect", title_justify="left")
+    for path, _ in leaves(type(settings)):
+        origin = settings.origin(path)
+        table.add_row(path, shown(value_of(settings, path)), str(origin), style="" if origin.name else "dim")
+    return table
+
+
+def value_of(settings: BaseModel, path: str) -> Any:
+    """Return the value of a dotted key."""
+    value: Any = settings
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def shown(value: object) -> str:
+    """Return a value as it would stand in the file; a secret is masked, none is a dash."""
+    match value:
+        case None:
+            return "-"
+        case SecretStr():
+            return MASK
+        case tuple() | bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            return str(value)
+
+
+def estimates(settings: Settings) -> Sequence[str]:
+    """Say what the warm-up fetches, how long that takes within the weight budget, and how much memory is needed."""
+    needs = _longest(build(settings.section, settings.universe()))
+    symbols = sum(_count(symbol) for symbol in settings.symbols)
+    lines = [f"\nWarm-up for {symbols} symbol{'s' if symbols != 1 else ''}:"]
+    weight = 0
+    for need in needs:
+        rows = need.span_ms // to_ms(need.timeframe) if need.timeframe else need.span_ms // (DAY_MS // 3)
+        requests = -(-rows // ROWS_A_REQUEST) * symbols
+        weight += requests * WEIGHT_A_REQUEST
+        what = f"{need.kind} {need.timeframe or ''}".strip()
+        lines.append(
+            f"  {what}: {need.span_ms / DAY_MS:.0f} days, about {rows:,} rows a symbol, {requests:,} requests"
+        )
+    minutes = weight / settings.venues.rest_weight_per_minute
+    lines.append(
+        f"  at most {minutes:.1f} min at {settings.venues.rest_weight_per_minute:,} weight a minute; less with a filled cache"
+    )
+    lines.append(f"Memory: about {BASE_MB + MB_A_SYMBOL * symbols:.0f} MB")
+    return lines
+
+
+def _longest(features: Sequence[Feature]) -> Sequence[Need]:
+    """Each kind of history once, as far back as any feature wants it."""
+    spans: dict[tuple[Any, str | None], int] = {}
+    for need in (need for feature in features for need in feature.warmup()):
+        key = (need.kind, need.timeframe)
+        spans[key] = max(spans.get(key, 0), need.span_ms)
+    return [Need(kind, span_ms, timeframe) for (kind, timeframe), span_ms in spans.items()]
+
+
+def _count(symbol: str) -> int:
+    """How many symbols an entry stands for: one, or N for `top:N`."""
+    return int(symbol.removeprefix("top:")) if symbol.startswith("top:") else 1

@@ -1,0 +1,98 @@
+"""Hourly log returns of many symbols on one time grid, so that a whole market is one array."""
+
+from collections.abc import Iterable
+from math import log
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+NEVER = -1
+
+
+class ReturnPanel:
+    """The newest `hours` hourly log returns of `rows` symbols; NaN where a return is missing.
+
+    Hours are whole numbers since 1970 (`open_ms // 3,600,000`). A return belongs to the hour whose close ends
+    it, and exists only if the hour before has a close too. The first close of an hour wins; closes may come
+    late and in any order, and those older than the panel are refused. What the panel answers depends only on
+    the closes it holds, never on the order in which they came.
+    """
+
+    def __init__(self, rows: int, hours: int) -> None:
+        self.hours = hours
+        self.head = NEVER
+        """The newest hour with a close, or NEVER."""
+        self.newest = np.full(rows, NEVER, dtype=np.int64)
+        """The newest hour with a close, for each row."""
+        self._kept = hours + 1
+        # Twice as wide as needed: the window is always one contiguous slice, moved back once a width.
+        self._log_close = np.full((rows, 2 * self._kept), np.nan)
+        self._returns = np.full((rows, 2 * self._kept), np.nan)
+        self._end = self._kept
+
+    def put(self, bars: Iterable[tuple[int, int, float]]) -> int:
+        """Take (row, hour, close) with close > 0; answers how many were new."""
+        taken = 0
+        for row, hour, close in bars:
+            if hour > self.head:
+                self._advance(hour)
+            column = self._end - 1 - (self.head - hour)
+            if column < self._end - self._kept or not np.isnan(self._log_close[row, column]):
+                continue
+            self._fill(row, column, log(close))
+            self.newest[row] = max(self.newest[row], hour)
+            taken += 1
+        return taken
+
+    def returns(self, hours: int, *, ago: int = 0) -> FloatArray:
+        """A view of shape (rows, hours), oldest first, whose last column is `ago` hours before the head."""
+        if hours + ago > self.hours:
+            raise ValueError(f"the panel holds {self.hours} hours, not {hours + ago}")
+        last = self._end - ago
+        return self._returns[:, last - hours : last]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The closes and what is known of each row, as bytes."""
+        window = self._log_close[:, self._end - self._kept : self._end]
+        return {"head": self.head, "newest": self.newest.tobytes(), "log_close": window.tobytes()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take back a snapshot of a panel of the same size."""
+        rows = len(self.newest)
+        self.head = snapshot["head"]
+        self.newest = np.frombuffer(snapshot["newest"], dtype=np.int64).copy()
+        window = np.frombuffer(snapshot["log_close"], dtype=np.float64).reshape(rows, self._kept)
+        self._end = self._kept
+        self._log_close[:] = np.nan
+        self._returns[:] = np.nan
+        self._log_close[:, : self._kept] = window
+        self._returns[:, 1 : self._kept] = np.diff(window, axis=1)
+
+    def _fill(self, row: int, column: int, log_close: float) -> None:
+        closes = self._log_close[row]
+        closes[column] = log_close
+        if column > 0:
+            self._returns[row, column] = log_close - closes[column - 1]
+        if column + 1 < self._end:
+            self._returns[row, column + 1] = closes[column + 1] - log_close
+
+    def _advance(self, hour: int) -> None:
+        step = hour - self.head
+        if self.head == NEVER or step >= self._kept:
+            self._log_close[:] = np.nan
+            self._returns[:] = np.nan
+            self._end = self._kept
+        else:
+            if self._end + step > 2 * self._kept:
+                self._move_back()
+            self._end += step
+        self.head = hour
+
+    def _move_back(self) -> None:
+        kept = slice(self._end - self._kept, self._end)
+        for array in (self._log_close, self._returns):
+            array[:, : self._kept] = array[:, kept].copy()
+            array[:, self._kept :] = np.nan
+        self._end = self._kept
