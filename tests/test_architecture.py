@@ -12,6 +12,7 @@ ROOMS = [
     "observations",
     "events",
     "timeframe",
+    "wording",
     "windows",
     "maths",
     "features",
