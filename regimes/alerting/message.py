@@ -25,6 +25,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Target-neutral text. Every string is plain text that may hold any character: targets escape and cut it.
 
     revision: which state of the event it tells. reminder: how often that state was told before, on purpose.
+    may_edit: an earlier message of the episode may be changed in place, which rings nobody's phone.
     late_ms: how long after the event this is sent, None when it is on time. is_test: marked as a test on every
     target. suppressed: how many further events this one stands for (a burst put into one message).
     """
@@ -32,6 +33,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     revision: int = 0
     reminder: int = 0
+    may_edit: bool = True
     severity: Severity
     phase: Phase
     symbol: str

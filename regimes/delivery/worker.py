@@ -205,8 +205,10 @@ class EndpointWorker:
                 self._channel.transport,
                 _with_lateness(parcel, delivery, self._clock.now_ms()),
                 self._clock,
-                # A replay or a reminder is wanted as a message of its own: nobody is told of an edit.
-                edit=None if delivery.is_replay or delivery.reminder else delivery.provider_message_id,
+                # A replay is wanted as a message of its own.
+                edit=delivery.provider_message_id
+                if parcel.message.may_edit and not delivery.is_replay
+                else None,
                 memory=self.state.memory,
             )
         except Exception as error:  # noqa: BLE001 (a fault in one target must not stop the others)
