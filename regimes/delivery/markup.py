@@ -1,9 +1,9 @@
 """Plain text made safe and short for receivers that count and escape each in their own way."""
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeAlias
 
 from yarl import URL
 
@@ -11,6 +11,7 @@ from regimes import wording
 from regimes.alerting.message import Message
 from regimes.events import Phase, Severity
 
+Escape: TypeAlias = Callable[[str], Iterable[str]]
 ELLIPSIS: Final = "…"
 _KEPT_CONTROLS: Final = frozenset("\n")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
@@ -43,12 +44,13 @@ def _cleaned(char: str) -> str:
     return " " if category in {"Cc", "Zl", "Zp"} else char
 
 
-def fit(text: str, units: int, escape: Callable[[str], str] = str) -> str:
+def fit(text: str, units: int, escape: Escape = list) -> str:
     """Escape, and cut so that no more than `units` UTF-16 units come out.
 
-    escape: of one character. The cut falls between characters of the plain text, never inside an escape.
+    escape: gives each character of the text as the receiver wants it. The cut falls between two characters, never
+    inside an escape.
     """
-    pieces = [escape(char) for char in text]
+    pieces = list(escape(text))
     sizes = [utf16_units(piece) for piece in pieces]
     if sum(sizes) <= units:
         return "".join(pieces)

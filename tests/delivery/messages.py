@@ -36,8 +36,39 @@ def message(**changes: Any) -> Message:
 
 # What breaks renderers: markup, entities, emoji of several code points, right-to-left marks, lone surrogates, controls.
 _NASTY = st.sampled_from(
-    ["&", "<", ">", "<b>", "</b>", "&amp;", "\\", "*", "_", "`", "~", "|", "[x](http://a)", "@everyone", "<!channel>"]
-    + ["👩‍👩‍👧‍👦", "🚀", "e\u0301", "\u202e", "\ud800", "\udc00", "\0", "\n", "\u2028", "\t", " ", "\u200b", "1. ", "# "]
+    [
+        "&",
+        "<",
+        ">",
+        "<b>",
+        "</b>",
+        "&amp;",
+        "\\",
+        "*",
+        "_",
+        "`",
+        "~",
+        "|",
+        "[x](http://a)",
+        "@everyone",
+        "<!channel>",
+    ]
+    + [
+        "👩‍👩‍👧‍👦",
+        "🚀",
+        "e\u0301",
+        "\u202e",
+        "\ud800",
+        "\udc00",
+        "\0",
+        "\n",
+        "\u2028",
+        "\t",
+        " ",
+        "\u200b",
+        "1. ",
+        "# ",
+    ]
 )
 texts = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=40),
@@ -59,7 +90,8 @@ messages = st.builds(
     started_ms=st.integers(0, 4_102_444_800_000),
     facts=st.lists(st.builds(Fact, texts, texts), max_size=40).map(tuple),
     links=st.lists(
-        st.builds(Link, texts, st.one_of(texts, texts.map(lambda tail: "https://example.com/" + tail))), max_size=6
+        st.builds(Link, texts, st.one_of(texts, texts.map(lambda tail: "https://example.com/" + tail))),
+        max_size=6,
     ).map(tuple),
     is_test=st.booleans(),
     late_ms=st.one_of(st.none(), st.integers(0, 10**9)),

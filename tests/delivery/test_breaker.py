@@ -60,7 +60,11 @@ def test_stored_and_read_again_at_any_point_it_goes_on_the_same(steps: list[tupl
     for what, passed_ms in steps:
         now_ms += passed_ms
         kept, stored = (
-            {"ok": b.succeeded, "bad": lambda b=b: b.failed(now_ms), "park": lambda b=b: b.parked(now_ms, "x")}[what]()
+            {
+                "ok": b.succeeded,
+                "bad": lambda b=b: b.failed(now_ms),
+                "park": lambda b=b: b.parked(now_ms, "x"),
+            }[what]()
             for b in (kept, msgspec.json.decode(msgspec.json.encode(stored), type=Breaker))
         )
         assert kept == stored

@@ -14,7 +14,9 @@ def only(url: str) -> Endpoint:
     return endpoint
 
 
-@pytest.mark.parametrize("host", ["discord.com", "discordapp.com", "ptb.discord.com", "canary.discordapp.com"])
+@pytest.mark.parametrize(
+    "host", ["discord.com", "discordapp.com", "ptb.discord.com", "canary.discordapp.com"]
+)
 @pytest.mark.parametrize("path", ["/api/webhooks", "/api/v6/webhooks", "/api/v10/webhooks"])
 @pytest.mark.parametrize("tail", ["", "/", "/slack", "?wait=false"])
 def test_every_form_of_discord_url_becomes_version_10(host: str, path: str, tail: str) -> None:
@@ -30,27 +32,39 @@ def test_a_discord_thread_and_a_telegram_topic_are_kept() -> None:
 
 
 def test_kinds_are_recognised_by_url_and_the_rest_is_http() -> None:
-    urls = ",".join([DISCORD, TELEGRAM, SLACK, "https://hooks.example.com/x", "http://10.0.0.1:8080/discord.com"])
+    urls = ",".join(
+        [DISCORD, TELEGRAM, SLACK, "https://hooks.example.com/x", "http://10.0.0.1:8080/discord.com"]
+    )
     kinds = [endpoint.kind.value for endpoint in parse_endpoints({"ALL": urls})]
     assert kinds == ["discord", "telegram", "slack", "http", "http"]
 
 
 def test_names_say_kind_route_and_number_and_hold_no_dot() -> None:
-    endpoints = parse_endpoints({"CASCADE": f"{DISCORD}, https://a.example/1 ,https://a.example/2", "ALL": SLACK})
+    endpoints = parse_endpoints(
+        {"CASCADE": f"{DISCORD}, https://a.example/1 ,https://a.example/2", "ALL": SLACK}
+    )
     names = [endpoint.name for endpoint in endpoints]
     assert names == ["discord-cascade-1", "http-cascade-1", "http-cascade-2", "slack-all-1"]
     assert not any("." in name for name in names)
 
 
 def test_one_url_in_several_routes_is_one_endpoint() -> None:
-    (endpoint,) = parse_endpoints({"CASCADE": DISCORD, "ALL": DISCORD.replace("discord.com", "discordapp.com")})
+    (endpoint,) = parse_endpoints(
+        {"CASCADE": DISCORD, "ALL": DISCORD.replace("discord.com", "discordapp.com")}
+    )
     assert endpoint.name == "discord-cascade-1"
     assert endpoint.routes == {"CASCADE", "ALL"}
 
 
 def test_a_local_base_replaces_scheme_and_host_and_nothing_else() -> None:
-    bases = {"discord": "http://127.0.0.1:9", "telegram": "http://127.0.0.1:8/", "slack": "http://127.0.0.1:7"}
-    urls = [endpoint.url for endpoint in parse_endpoints({"ALL": f"{DISCORD},{TELEGRAM},{SLACK}"}, bases=bases)]
+    bases = {
+        "discord": "http://127.0.0.1:9",
+        "telegram": "http://127.0.0.1:8/",
+        "slack": "http://127.0.0.1:7",
+    }
+    urls = [
+        endpoint.url for endpoint in parse_endpoints({"ALL": f"{DISCORD},{TELEGRAM},{SLACK}"}, bases=bases)
+    ]
     assert urls == [
         f"http://127.0.0.1:9/api/v10/webhooks/{ID}/{TOKEN}",
         f"http://127.0.0.1:8/bot42:{TOKEN}",
@@ -74,7 +88,9 @@ def test_a_local_base_replaces_scheme_and_host_and_nothing_else() -> None:
         (f"https://[::1/{TOKEN}", "URL"),
     ],
 )
-def test_a_wrong_url_is_refused_by_variable_position_and_rule_without_showing_it(url: str, words: str) -> None:
+def test_a_wrong_url_is_refused_by_variable_position_and_rule_without_showing_it(
+    url: str, words: str
+) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         parse_endpoints({"FUNDING": f"https://good.example/a,{url}"})
     assert str(caught.value).startswith("WEBHOOKS_FUNDING: URL 2: ")

@@ -35,7 +35,9 @@ def test_the_path_alone_and_the_bare_token_are_masked_too() -> None:
 
 
 def test_configured_secrets_are_masked_in_every_spelling() -> None:
-    redact = Redactor(["p&ss w/rd?"], urls=["https://user:hunter22@example.com/a/0123456789abcdef0?key=s3cr3t%2Bkey"])
+    redact = Redactor(
+        ["p&ss w/rd?"], urls=["https://user:hunter22@example.com/a/0123456789abcdef0?key=s3cr3t%2Bkey"]
+    )
     for text in (
         "p&ss w/rd?",
         "p%26ss%20w/rd%3F",

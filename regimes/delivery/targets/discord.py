@@ -3,7 +3,8 @@
 Limits and rate limits: discord.com/developers/docs/resources/message#embed-object-embed-limits, .../topics/rate-limits.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
@@ -26,8 +27,9 @@ TOTAL: Final = 6000
 
 _COLOURS: Final = {Severity.INFO: 0x3498DB, Severity.WARNING: 0xE67E22, Severity.CRITICAL: 0xE74C3C}
 _OVER: Final = 0x2ECC71
-# A backslash before any ASCII punctuation shows the sign itself.
-_MARKDOWN: Final = frozenset("\\*_~`|[]()<>#@:-+.")
+# Discord shows any sign after a backslash as itself. A dash, a plus or a number makes a list only at a line's begin.
+_MARKDOWN: Final = frozenset("\\*_~`|[]<>#@")
+_LIST: Final = re.compile(r"^[^\S\n]*(?:\d+(?P<dot>\.)|(?P<dash>[-+]))(?=\s)", re.MULTILINE)
 _UNKNOWN_MESSAGE: Final = 10008
 _NO_WAIT_NAMED_S: Final = 60.0
 _SMALLEST_FIELD: Final = 16
@@ -99,9 +101,11 @@ def _number(code: Any) -> str:
     return str(code) if isinstance(code, int) else "none"
 
 
-def escape(char: str) -> str:
-    """One character as Discord shows it plainly."""
-    return f"\\{char}" if char in _MARKDOWN else char
+def escape(text: str) -> Iterator[str]:
+    """Each character as Discord shows it plainly."""
+    lists = {found.start("dot") if found["dot"] else found.start("dash") for found in _LIST.finditer(text)}
+    for place, char in enumerate(text):
+        yield f"\\{char}" if char in _MARKDOWN or place in lists else char
 
 
 def embed(message: Message) -> dict[str, Any]:
@@ -126,9 +130,9 @@ class _Budget:
     def __init__(self, units: int) -> None:
         self.units = units
 
-    def take(self, text: str, limit: int, escape_char: Callable[[str], str] = str) -> str:
+    def take(self, text: str, limit: int, escape: markup.Escape = list) -> str:
         """As much of a text as its own limit and the total allow."""
-        fitted = markup.fit(text, min(limit, self.units), escape_char)
+        fitted = markup.fit(text, min(limit, self.units), escape)
         self.units -= markup.utf16_units(fitted)
         return fitted
 

@@ -46,9 +46,9 @@ class SlackTarget:
         return by_status(response, now_s=now_s)
 
 
-def escape(char: str) -> str:
-    """One character as Slack shows it plainly; it also keeps `<!channel>` from calling anybody."""
-    return _ENTITIES.get(char, char)
+def escape(text: str) -> Iterator[str]:
+    """Each character as Slack shows it plainly; it also keeps `<!channel>` from calling anybody."""
+    return (_ENTITIES.get(char, char) for char in text)
 
 
 def blocks(message: Message) -> Iterator[dict[str, Any]]:

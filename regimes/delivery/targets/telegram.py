@@ -127,8 +127,8 @@ def _message_in(chat_id: str, edit: str | None) -> int | None:
     return int(message_id) if same and message_id.isdigit() else None
 
 
-def _escape(char: str) -> str:
-    return html.escape(char, quote=False)
+def _escape(text: str) -> Iterator[str]:
+    return (html.escape(char, quote=False) for char in text)
 
 
 def html_text(message: Message) -> str:
