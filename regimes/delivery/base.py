@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from regimes.alerting.message import Message
+from regimes.errors import RegimesError
 
 
 class Verdict(StrEnum):
@@ -47,7 +48,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     hold_s: do not send to the endpoint (to every endpoint of the kind when hold_kind) before so many seconds;
     may come with DELIVERED when a rate-limit bucket is empty. provider_message_id: to edit the message later.
-    memory: what the target must remember of this endpoint from now on (a migrated chat id, plain text only).
+    memory: what the target must remember of this endpoint from now on (a migrated chat id).
+    once: with AGAIN, what the next request alone must know (`plain`, `fresh`), as if it stood in memory.
     """
 
     verdict: Verdict
@@ -56,6 +58,40 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     hold_kind: bool = False
     provider_message_id: str | None = None
     memory: Mapping[str, str] = {}
+    once: Mapping[str, str] = {}
+
+
+class Failure(StrEnum):
+    """Why no answer came, in our own words."""
+
+    BLOCKED = "address not allowed"
+    DNS = "name not found"
+    REFUSED = "cannot connect"
+    TLS = "no secure connection"
+    TIMEOUT = "timeout"
+    CLOSED = "connection closed"
+    UNREADABLE = "answer is not HTTP"
+    UNUSABLE = "URL cannot be used"
+
+
+class TransportError(RegimesError):
+    """No answer came. sent: the bytes left, so that the receiver may have the message all the same.
+
+    The text is ours throughout: an HTTP client's own can hold the URL, which is a credential.
+    """
+
+    def __init__(self, failure: Failure, *, sent: bool, detail: str = "") -> None:
+        super().__init__(f"{failure.value}: {detail}" if detail else failure.value)
+        self.failure = failure
+        self.sent = sent
+
+
+class Transport(Protocol):
+    """What carries a request to its receiver."""
+
+    async def send(self, request: Request) -> Response:
+        """Send once, follow nothing. Raises TransportError when no answer came."""
+        ...
 
 
 class Target(Protocol):

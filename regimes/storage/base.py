@@ -6,8 +6,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from regimes.errors import StorageError
 from regimes.events import EventBody
 from regimes.observations import Liquidation
+
+
+class StorageAwayError(StorageError):
+    """The database cannot be reached or takes nothing just now: the same call may succeed later or elsewhere."""
 
 
 class DeliveryStatus(StrEnum):
@@ -35,6 +40,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
 
     message: the event body and the message as JSON bytes, all that a restart needs to send it.
     collapse_key: a newer delivery to the same endpoint with the same key supersedes this one while it is pending.
+    reminder: how often this same state was sent to the endpoint before, on purpose. One state goes to one
+    endpoint once for each number of reminder, whatever `id` it comes with.
     """
 
     id: str
@@ -46,19 +53,28 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     next_at_ms: int
     expires_at_ms: int
     message: bytes
+    reminder: int = 0
 
 
 class Delivery(NewDelivery, frozen=True, kw_only=True):
-    """A delivery as stored. provider_message_id: of the message this episode already has at the endpoint."""
+    """A delivery as stored.
+
+    attempt: tries settled so far; the next one is `attempt + 1`. provider_message_id: of the message this episode
+    already has at the endpoint. is_replay: it was made pending again on purpose.
+    """
 
     status: DeliveryStatus
     attempt: int
     lease_until_ms: int | None = None
     provider_message_id: str | None = None
+    is_replay: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try, for `webhook_logs`. note: our own words, never the text of an HTTP client's exception."""
+    """One try, for `webhook_logs`.
+
+    attempt: counted from 1. note: our own words, never the text of an HTTP client's exception.
+    """
 
     delivery_id: str
     endpoint: str
@@ -72,7 +88,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a delivery after an attempt."""
+    """What becomes of a delivery after an attempt. next_at_ms: when it stays pending; None leaves it as it is."""
 
     status: DeliveryStatus
     next_at_ms: int | None = None
@@ -122,7 +138,11 @@ class ReadingRow(msgspec.Struct, frozen=True):
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Filters of /api/events and `regimes events`; newest first, `cursor` as the previous page gave it."""
+    """Filters of /api/events and `regimes events`; newest first, `cursor` as the previous page gave it.
+
+    Order and `from_ms` (inclusive) to `to_ms` (exclusive) go by the start of the episode, which never changes: a page
+    stays where it is while episodes are added and go on. The other filters look at the newest state.
+    """
 
     event_type: str | None = None
     symbol: str | None = None
@@ -141,7 +161,11 @@ class EventPage(msgspec.Struct, frozen=True):
 
 
 class Storage(Protocol):
-    """Everything that must outlive the process. Raises StorageError when it cannot be reached or is full."""
+    """Everything that must outlive the process.
+
+    Raises StorageError when it cannot be reached or is full, and DataError for a value no database takes. What has
+    returned without an error is on disk, except `add_liquidations` and `add_readings`.
+    """
 
     async def open(self) -> None:
         """Connect and bring the schema to the newest version."""
@@ -149,6 +173,10 @@ class Storage(Protocol):
 
     async def close(self) -> None:
         """Flush and disconnect."""
+        ...
+
+    async def flush(self) -> None:
+        """Write the liquidations and readings that wait in memory; does nothing when none do."""
         ...
 
     async def commit(self, step: Step) -> None:
@@ -163,21 +191,33 @@ class Storage(Protocol):
         ...
 
     async def claim(self, endpoint: str, *, now_ms: int, lease_ms: int, limit: int) -> Sequence[Delivery]:
-        """Take due deliveries, oldest first, leased; two workers never get the same one. Expires what is too late."""
+        """Take due deliveries, oldest first, leased; two workers never get the same one. Expires what is too late.
+
+        A delivery waits while another of its endpoint and collapse key is leased: a state that is being sent is
+        followed by the next one, not overtaken by it.
+        """
         ...
 
     async def settle(self, attempt: Attempt, settlement: Settlement) -> None:
-        """Record an attempt and its consequence in one transaction."""
+        """Record an attempt and its consequence in one transaction; the same attempt again changes nothing.
+
+        DELIVERED always holds. Anything else only for a delivery that is still pending (not superseded meanwhile) and
+        whose try of this number nobody has settled. Raises StorageError for a delivery that is not there.
+        """
         ...
 
     async def next_due_ms(self, endpoint: str) -> int | None:
-        """When the next pending delivery of an endpoint is due (or its lease ends)."""
+        """When the next pending delivery of an endpoint is due: past its lease, and past that of one before it."""
         ...
 
     async def replay(
         self, *, now_ms: int, delivery_id: str | None, since_ms: int | None, expires_at_ms: int
     ) -> int:
-        """Make one delivery, all since a time, or (neither given) all dead ones pending again; how many."""
+        """Make one delivery, all since a time, or (neither given) all dead ones pending again; how many.
+
+        Tries count from the beginning. What is being sent is left alone, and so are, except by their own id,
+        deliveries that still wait and those superseded by a newer state.
+        """
         ...
 
     async def deliveries(self, *, event_id: str | None, status: str | None, limit: int) -> Sequence[Delivery]:
@@ -194,6 +234,10 @@ class Storage(Protocol):
 
     async def event(self, event_id: str) -> EventBody | None:
         """The newest state of one event."""
+        ...
+
+    async def states_after(self, event_id: str, revision: int, *, limit: int) -> Sequence[EventBody] | None:
+        """States of all events stored after this one, in the order they were; None when it is not stored (any more)."""
         ...
 
     async def decisions(self, event_id: str) -> Sequence[Decision]:
@@ -221,7 +265,7 @@ class Storage(Protocol):
         ...
 
     async def add_liquidations(self, liquidations: Sequence[Liquidation]) -> None:
-        """Keep raw liquidations; doubles are ignored."""
+        """Keep raw liquidations; doubles are ignored. On disk within the flush interval (250 ms), and at close."""
         ...
 
     async def liquidations(self, *, since_ms: int, symbol: str | None, limit: int) -> Sequence[Liquidation]:
@@ -229,19 +273,22 @@ class Storage(Protocol):
         ...
 
     async def add_readings(self, readings: Sequence[ReadingRow]) -> None:
-        """Keep readings; doubles are ignored."""
+        """Keep readings; doubles are ignored. On disk as liquidations are."""
         ...
 
     async def readings(
         self, *, feature: str, symbol: str, from_ms: int, to_ms: int, limit: int
     ) -> Sequence[ReadingRow]:
-        """Oldest first."""
+        """The oldest `limit` from a time (inclusive) to a time (exclusive), oldest first."""
         ...
 
     async def purge(self, table: str, before_ms: int, limit: int) -> int:
-        """Delete up to `limit` old rows of a table; never a pending delivery or an open event; how many."""
+        """Delete up to `limit` old rows of a table; never a pending delivery or an open event; how many.
+
+        Of `market_events`, up to `limit` episodes that have ended, with all their states. Silences go by their end.
+        """
         ...
 
     async def stats(self) -> dict[str, Any]:
-        """Rows by table, bytes, schema version."""
+        """`rows` by table, `deliveries` by status, `bytes`, `schema_version`, `buffer`. Counts: not for each scrape."""
         ...

@@ -1,0 +1,17 @@
+"""Published vectors, and messages to send."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+
+@pytest.fixture(scope="session")
+def vectors(data_dir: Path) -> dict[str, Any]:
+    """Test vectors of signatures, waits, addresses and rate limits; they stand beside the market data."""
+    path = data_dir.parent / "vectors" / "webhooks.json"
+    if not path.is_file():
+        pytest.skip(f"webhook vectors not found at {path}")
+    decoded: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    return decoded
