@@ -5,7 +5,7 @@ enough, is it in cooldown, is the day's cap reached, is it one of a burst. Each 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,16 +16,19 @@ from regimes.alerting.settings import AlertingSettings
 from regimes.events import Event, Phase, Severity, iso_utc
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
 
-DIGEST_LIMIT = 200
+DIGEST_LIMIT: Final = 200
 """Events kept for one digest; beyond, only their number is."""
+SENT_KEPT_MS: Final = 14 * DAY_MS
+"""An episode that nobody has heard of for so long is forgotten: some kinds are told once and never close."""
 
 
 class Sent(msgspec.Struct):
-    """What an endpoint was told of an open episode, and when."""
+    """What an endpoint was told of an open episode, when, and how often it was reminded of this state."""
 
     event: Event
     severity: Severity
     at_ms: int
+    reminders: int = 0
 
 
 class Burst(msgspec.Struct):
@@ -135,7 +138,7 @@ class _Turn:
             words = f"{sent.severity.name} -> {event.severity.name}: {event.why}"
             self._send(event, route, memory, Reason.ESCALATED, words)
         else:
-            sent.event = event
+            sent.event, sent.reminders = event, 0
             self._note(event, route, Action.EDIT, Reason.CHANGED, event.why)
             self._dispatches.append(Dispatch(endpoint=route.endpoint, event=event, edit=True))
 
@@ -226,7 +229,7 @@ class _Turn:
             due = sent.severity >= Severity.CRITICAL and self.now_ms - sent.at_ms >= after_ms
             if due and self._silence(sent.event) is None:
                 words = f"still open since {iso_utc(sent.event.started_ms)}"
-                self._send(sent.event, route, memory, Reason.REPEAT, words)
+                self._send(sent.event, route, memory, Reason.REPEAT, words, reminders=sent.reminders + 1)
 
     def send_digest(self, route: Route, memory: EndpointState) -> None:
         day_start = self.now_ms // DAY_MS * DAY_MS + self.settings.digest_hour_utc * HOUR_MS
@@ -242,17 +245,29 @@ class _Turn:
         cooled = self.now_ms - int(self.settings.cooldown_minutes * MINUTE_MS)
         memory.last = {subject: last for subject, last in memory.last.items() if last[0] > cooled}
         memory.messages = [at for at in memory.messages if at > self.now_ms - DAY_MS]
+        kept_from = self.now_ms - SENT_KEPT_MS
+        memory.sent = {key: sent for key, sent in memory.sent.items() if sent.at_ms > kept_from}
         window = self.now_ms - int(self.settings.burst_seconds * 1000)
         memory.recent = {
             kind: kept for kind, at in memory.recent.items() if (kept := [t for t in at if t > window])
         }
 
-    def _send(self, event: Event, route: Route, memory: EndpointState, reason: Reason, words: str) -> None:
-        memory.sent[event.id] = Sent(event, event.severity, self.now_ms)
+    def _send(
+        self,
+        event: Event,
+        route: Route,
+        memory: EndpointState,
+        reason: Reason,
+        words: str,
+        *,
+        reminders: int = 0,
+    ) -> None:
+        memory.sent[event.id] = Sent(event, event.severity, self.now_ms, reminders)
         memory.last[_subject(event)] = (self.now_ms, event.severity)
         memory.messages.append(self.now_ms)
         self._note(event, route, Action.SEND, reason, words)
-        self._dispatches.append(Dispatch(endpoint=route.endpoint, event=event, edit=False))
+        order = Dispatch(endpoint=route.endpoint, event=event, edit=False, reminder=reminders)
+        self._dispatches.append(order)
 
     def _silence(self, event: Event) -> Silence | None:
         return next((s for s in self.silences if s.matches(event, self.now_ms)), None)

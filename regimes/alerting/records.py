@@ -50,11 +50,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
-    """An order to deliver an event to an endpoint. edit: an earlier message of it may be changed in place."""
+    """An order to deliver an event to an endpoint.
+
+    edit: an earlier message of it may be changed in place. reminder: how often this same state was sent before,
+    on purpose.
+    """
 
     endpoint: str
     event: Event
     edit: bool
+    reminder: int = 0
 
 
 class Verdicts(msgspec.Struct, frozen=True):

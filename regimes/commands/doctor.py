@@ -1,6 +1,5 @@
 """`regimes doctor`: what is wrong with this machine, this configuration, this network, and what to do."""
 
-import asyncio
 import shutil
 import statistics
 from collections.abc import AsyncIterator, Iterator
@@ -119,7 +118,7 @@ async def _venue(role: str, venue: str, exchange: Any, settings: Settings) -> li
         await exchange.load_markets()
     except VenueError as error:
         return [Finding(subject, "wrong", str(error), f"choose another venue for venues.{role}")]
-    except (ccxt.BaseError, OSError, asyncio.TimeoutError) as error:
+    except (TimeoutError, ccxt.BaseError, OSError) as error:
         return [
             Finding(
                 subject,

@@ -31,6 +31,8 @@ async def _compute(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("history", total=None)
         pipeline.subscribe(
-            on_progress=lambda step: progress.update(task, completed=step.done, total=step.total, description=step.label)
+            on_progress=lambda step: progress.update(
+                task, completed=step.done, total=step.total, description=step.label
+            )
         )
         return await pipeline.compute_all_features()

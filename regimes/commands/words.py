@@ -92,12 +92,18 @@ def table(packages: Mapping[str, Mapping[str, Any]]) -> Table:
     """Lay packages out, a row each, a column a signal; above it the state of the market."""
     first = next(iter(packages.values()))
     market = first["market"]
-    shown = Table("symbol", title=f"{first['timestamp']}   market {market['state']}: {market['why']}", title_justify="left")
+    shown = Table(
+        "symbol",
+        title=f"{first['timestamp']}   market {market['state']}: {market['why']}",
+        title_justify="left",
+    )
     for key in signals(first):
         shown.add_column(HEADINGS.get(key, key))
     for symbol, package in packages.items():
         cells = [(say(key, signal), signal["alert_level"]) for key, signal in signals(package).items()]
-        shown.add_row(symbol, *(f"[{_STYLES[level]}]{words}[/]" if level else words for words, level in cells))
+        shown.add_row(
+            symbol, *(f"[{_STYLES[level]}]{words}[/]" if level else words for words, level in cells)
+        )
     return shown
 
 
@@ -105,7 +111,9 @@ def lines(packages: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say the same in plain lines, one a symbol."""
     return [
         f"{package['timestamp']} {symbol}: "
-        + " | ".join(f"{HEADINGS.get(key, key)}: {say(key, signal)}" for key, signal in signals(package).items())
+        + " | ".join(
+            f"{HEADINGS.get(key, key)}: {say(key, signal)}" for key, signal in signals(package).items()
+        )
         for symbol, package in packages.items()
     ]
 

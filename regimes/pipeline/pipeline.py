@@ -149,7 +149,13 @@ class Pipeline:
             self.live.set()
             try:
                 async with asyncio.TaskGroup() as group:
-                    for part in (feed.run(self._sink), self._consume(), self._tick(), self.lag.run(), self._report()):
+                    for part in (
+                        feed.run(self._sink),
+                        self._consume(),
+                        self._tick(),
+                        self.lag.run(),
+                        self._report(),
+                    ):
                         group.create_task(part)
             except* Exception as errors:
                 raise _only(errors) from errors

@@ -41,7 +41,11 @@ def line(status: StreamStatus) -> str:
         heard = f"{status.age_s:.1f} s ago, {status.messages:,} messages"
     faults = [
         f"{count} {name}"
-        for name, count in (("unreadable", status.poison), ("gaps", status.gaps), ("reconnects", status.reconnects))
+        for name, count in (
+            ("unreadable", status.poison),
+            ("gaps", status.gaps),
+            ("reconnects", status.reconnects),
+        )
         if count
     ]
     return ", ".join([f"{status.venue} {status.stream}: {state}", heard, *faults])

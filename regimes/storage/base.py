@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from regimes.alerting.records import Decision, Silence
 from regimes.errors import StorageError
 from regimes.events import EventBody
 from regimes.observations import Liquidation
@@ -93,29 +94,6 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     status: DeliveryStatus
     next_at_ms: int | None = None
     provider_message_id: str | None = None
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an event did, or did not, go to an endpoint."""
-
-    event_id: str
-    revision: int
-    route: str
-    action: str
-    reason: str
-    ts_ms: int
-
-
-class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """Matching events are stored and shown but not sent until `until_ms`. An empty field matches everything."""
-
-    id: str
-    created_ms: int
-    until_ms: int
-    comment: str = ""
-    event_type: str = ""
-    symbol: str = ""
-    max_severity: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

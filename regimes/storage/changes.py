@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from regimes.alerting.records import Silence
 from regimes.observations import Liquidation
 from regimes.storage import archive, event_log, memory, outbox
-from regimes.storage.base import Attempt, ReadingRow, Settlement, Silence, Step
+from regimes.storage.base import Attempt, ReadingRow, Settlement, Step
 from regimes.storage.session import Session
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
+from regimes.alerting.records import Decision
 from regimes.errors import DataError
 from regimes.events import EventBody
-from regimes.storage.base import Decision, EventPage, EventQuery
+from regimes.storage.base import EventPage, EventQuery
 from regimes.storage.rows import EventRow, columns, event_body, event_row, from_rows, insert, to_row
 from regimes.storage.session import Session, Value
 
@@ -77,7 +78,7 @@ async def states_after(
 async def decisions_of(session: Session, event_id: str) -> Sequence[Decision]:
     """Oldest first."""
     found = await session.rows(
-        f"SELECT {columns(Decision)} FROM decisions WHERE event_id = ? ORDER BY ts_ms, revision, route",
+        f"SELECT {columns(Decision)} FROM decisions WHERE event_id = ? ORDER BY ts_ms, revision, endpoint",
         event_id,
     )
     return from_rows(Decision, found)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from regimes.storage.base import Silence
+from regimes.alerting.records import Silence
 from regimes.storage.rows import columns, from_rows, to_row
 from regimes.storage.session import Session, marks
 

@@ -5,19 +5,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from regimes.alerting.records import Decision, Silence
 from regimes.errors import StorageError
 from regimes.events import EventBody
 from regimes.observations import Liquidation
 from regimes.storage import archive, event_log, memory, outbox, retention
 from regimes.storage.base import (
     Attempt,
-    Decision,
     Delivery,
     EventPage,
     EventQuery,
     ReadingRow,
     Settlement,
-    Silence,
     Step,
 )
 from regimes.storage.buffer import Buffer

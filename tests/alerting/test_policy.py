@@ -168,7 +168,8 @@ def test_a_critical_that_stays_open_is_repeated_until_it_closes() -> None:
     assert not subject.tick(START + 6 * HOUR_MS - 1).dispatches
     assert [d.reason for d in subject.tick(START + 6 * HOUR_MS).decisions] == [Reason.REPEAT]
     assert not subject.tick(START + 6 * HOUR_MS + 1).dispatches
-    subject.decide(event(severity=Severity.CRITICAL, phase=Phase.CLOSED, revision=1), START + 7 * HOUR_MS)
+    assert [d.reminder for d in subject.tick(START + 12 * HOUR_MS).dispatches] == [2]
+    subject.decide(event(severity=Severity.CRITICAL, phase=Phase.CLOSED, revision=1), START + 13 * HOUR_MS)
     assert not subject.tick(START + 24 * HOUR_MS).dispatches
 
 

@@ -61,7 +61,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             market.end_ms = min(filter(None, (market.end_ms, self.end_ms)))
             return market
         if self.start is None or self.end is None:
-            raise ConfigError("--data needs --from and --to, such as --from 2025-01-27T13:00Z --to 2025-01-27T18:00Z")
+            raise ConfigError(
+                "--data needs --from and --to, such as --from 2025-01-27T13:00Z --to 2025-01-27T18:00Z"
+            )
         return RecordedMarket(self.data, symbols, self.start_ms, self.end_ms or _ms(self.end))
 
 

@@ -12,7 +12,7 @@ from regimes.commands.demo.summary import Summary
 from regimes.commands.running import ExitCode, run_to_end
 from regimes.config import Settings
 from regimes.config.settings import Origin
-from regimes.events import Event, iso_utc
+from regimes.events import iso_utc
 from regimes.features.base import Status
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.logs import LogSettings, configure
@@ -107,7 +107,9 @@ class Demo:
                 return ExitCode.OK
         self._clock.start()
         self._screen.say(f"history fetched, streams connected: {self._clock.monotonic() - began:.1f} s")
-        full = await (self._until_full(pipeline) if self._options.once else self._until_end(pipeline, exchange))
+        full = await (
+            self._until_full(pipeline) if self._options.once else self._until_end(pipeline, exchange)
+        )
         await self._settle(summary)
         self._screen.packages(pipeline.engine.packages())
         self._screen.say(summary.words())

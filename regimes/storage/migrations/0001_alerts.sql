@@ -20,11 +20,12 @@ CREATE INDEX market_events_closed ON market_events (ts_ms) WHERE phase = 'closed
 CREATE TABLE decisions (
   event_id TEXT NOT NULL,
   revision BIGINT NOT NULL,
-  route TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
   action TEXT NOT NULL,
   reason TEXT NOT NULL,
+  words TEXT NOT NULL,
   ts_ms BIGINT NOT NULL,
-  PRIMARY KEY (event_id, ts_ms, revision, route, action)
+  PRIMARY KEY (event_id, ts_ms, revision, endpoint, action)
 );
 CREATE INDEX decisions_ts ON decisions (ts_ms);
 
@@ -77,7 +78,7 @@ CREATE TABLE silences (
   comment TEXT NOT NULL,
   event_type TEXT NOT NULL,
   symbol TEXT NOT NULL,
-  max_severity TEXT NOT NULL
+  up_to BIGINT NOT NULL
 );
 
 CREATE TABLE engine_state (
