@@ -34,7 +34,7 @@ class Component(StrEnum):
     CORRELATION = "correlation"
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it so
+def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"regimes {__version__}")
         raise typer.Exit

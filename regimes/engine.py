@@ -10,7 +10,7 @@ import msgspec
 from regimes.errors import DataError
 from regimes.events import Event, Phase
 from regimes.features.base import NOTHING, Feature, FeatureSettings, Need, Output, Reading, Universe
-from regimes.intake import Intake, Rejection
+from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation
 from regimes.package import combine, market_state
 
@@ -38,12 +38,21 @@ class Engine:
     """
 
     def __init__(
-        self, features: Sequence[Feature], universe: Universe, settings: Mapping[str, FeatureSettings]
+        self,
+        features: Sequence[Feature],
+        universe: Universe,
+        settings: Mapping[str, FeatureSettings],
+        *,
+        ahead_ms: int = AHEAD_MS,
     ) -> None:
-        """Wire features together. settings: what they were built with, by section; a snapshot fits only the same."""
+        """Wire features together.
+
+        settings: what they were built with, by section; a snapshot fits only the same. ahead_ms: how far ahead
+        of the last Tick data may be.
+        """
         self.features = tuple(features)
         self.universe = universe
-        self.intake = Intake(universe)
+        self.intake = Intake(universe, ahead_ms=ahead_ms)
         self.now_ms = 0
         self.open_events: dict[str, Event] = {}
         self.event_counts: Counter[tuple[str, str]] = Counter()
@@ -57,11 +66,13 @@ class Engine:
         types: Sequence[type[Feature]],
         universe: Universe,
         settings: Mapping[str, FeatureSettings] | None = None,
+        *,
+        ahead_ms: int = AHEAD_MS,
     ) -> "Engine":
         """Make the features and the engine. settings: by section; a section that is left out has its defaults."""
         chosen = {kind.section: (settings or {}).get(kind.section) or kind.settings_type() for kind in types}
         features = [kind(chosen[kind.section], universe) for kind in types]  # type: ignore[call-arg]
-        return cls(features, universe, chosen)
+        return cls(features, universe, chosen, ahead_ms=ahead_ms)
 
     def step(self, observation: Observation) -> Outcome:
         """Take one observation."""

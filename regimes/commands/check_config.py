@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
-from rich.console import Console
 from rich.table import Table
 
+from regimes.commands.output import console
 from regimes.config import Settings
-from regimes.config.features import build
+from regimes.config.features import installed
 from regimes.config.load import leaves
-from regimes.features.base import Feature, Need
+from regimes.engine import Engine
 from regimes.logs import MASK
 from regimes.timeframe import DAY_MS, to_ms
 
@@ -23,12 +23,12 @@ ROWS_A_REQUEST: Final = 1000
 WEIGHT_A_REQUEST: Final = 5
 
 
-def execute(settings: Settings, console: Console | None = None) -> None:
+def execute(settings: Settings) -> None:
     """Print the table of settings and the estimates."""
-    console = console or Console(soft_wrap=True)
-    console.print(_values(settings))
+    shown = console()
+    shown.print(_values(settings))
     for line in estimates(settings):
-        console.print(line, highlight=False)
+        shown.print(line, highlight=False)
 
 
 def _values(settings: Settings) -> Table:
@@ -62,7 +62,7 @@ def shown(value: object) -> str:
 
 def estimates(settings: Settings) -> Sequence[str]:
     """Say what the warm-up fetches, how long that takes within the weight budget, and how much memory is needed."""
-    needs = _longest(build(settings.section, settings.universe()))
+    needs = Engine.build(installed(), settings.universe(), settings.sections()).needs()
     symbols = sum(_count(symbol) for symbol in settings.symbols)
     lines = [f"\nWarm-up for {symbols} symbol{'s' if symbols != 1 else ''}:"]
     weight = 0
@@ -80,15 +80,6 @@ def estimates(settings: Settings) -> Sequence[str]:
     )
     lines.append(f"Memory: about {BASE_MB + MB_A_SYMBOL * symbols:.0f} MB")
     return lines
-
-
-def _longest(features: Sequence[Feature]) -> Sequence[Need]:
-    """Each kind of history once, as far back as any feature wants it."""
-    spans: dict[tuple[Any, str | None], int] = {}
-    for need in (need for feature in features for need in feature.warmup()):
-        key = (need.kind, need.timeframe)
-        spans[key] = max(spans.get(key, 0), need.span_ms)
-    return [Need(kind, span_ms, timeframe) for (kind, timeframe), span_ms in spans.items()]
 
 
 def _count(symbol: str) -> int:

@@ -8,14 +8,15 @@ from typing import Any, Final, Literal
 
 import ccxt
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from regimes.clock import SystemClock
+from regimes.commands.output import console
 from regimes.commands.running import ExitCode, run_to_end
 from regimes.config import Settings, load
 from regimes.errors import ConfigError, VenueError
 from regimes.feeds.client import build_exchange
+from regimes.logs import LogSettings, configure
 
 FREE_MB: Final = 200
 OFFSET_MS: Final = 1_000
@@ -33,16 +34,17 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def execute(config: Path | None, console: Console | None = None) -> ExitCode:
+def execute(config: Path | None) -> ExitCode:
     """Look at everything, print a table, return CHECK_FAILED when something is wrong."""
-    console = console or Console(soft_wrap=True)
+    shown = console()
+    configure(LogSettings(level="CRITICAL"))
     findings = run_to_end(examine(config))
     table = Table("what", "verdict", "finding", "what to do", title="Doctor", title_justify="left")
     for finding in findings:
         table.add_row(
             finding.subject, finding.verdict, finding.words, finding.remedy, style=_STYLES[finding.verdict]
         )
-    console.print(table)
+    shown.print(table)
     wrong = any(finding.verdict == "wrong" for finding in findings)
     return ExitCode.CHECK_FAILED if wrong else ExitCode.OK
 

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
@@ -31,12 +30,12 @@ Standing: TypeAlias = tuple[Status, int | None, str | None]
 """Status, as_of_ms and detail of a reading."""
 
 
-class Age(IntEnum):
-    """How old the newest bar of a symbol is."""
-
-    FRESH = 0
-    STALE = 1
-    EXPIRED = 2
+# How old the newest bar of a symbol is.
+_FRESH: Final = 0
+_STALE: Final = 1
+_EXPIRED: Final = 2
+# Looking up a member of an enumeration costs more than all else in a reading.
+_OK: Final = Status.OK
 
 
 class HourlyFeature(ABC):
@@ -57,7 +56,7 @@ class HourlyFeature(ABC):
         self._next_age_ms = 0
         self._newest_ms: IntArray = self._per_symbol("newest_ms", _NEVER)
         self._judged_ms: IntArray = self._per_symbol("judged_ms", _NEVER)
-        self._age: IntArray = self._per_symbol("age", int(Age.FRESH))
+        self._age: IntArray = self._per_symbol("age", _FRESH)
         self._dirty: BoolArray = self._per_symbol("dirty", fill=False)
         self._untold: BoolArray = self._per_symbol("untold", fill=True)
         self._absent: list[str | None] = [None] * len(self._symbols)
@@ -148,19 +147,22 @@ class HourlyFeature(ABC):
 
     def _standing(self, rows: IntArray, ready: BoolArray) -> list[Standing]:
         """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
-        columns = (rows, ready, self._judged_ms[rows], self._age[rows])
-        return [self._stand(*values) for values in zip(*(c.tolist() for c in columns), strict=True)]
+        fresh = ready & (self._age[rows] == _FRESH)
+        closes = (self._judged_ms[rows] + HOUR_MS).tolist()
+        return [
+            (_OK, close_ms, None) if is_fresh else self._stand(row, is_ready, close_ms)
+            for row, is_ready, is_fresh, close_ms in zip(
+                rows.tolist(), ready.tolist(), fresh.tolist(), closes, strict=True
+            )
+        ]
 
-    def _stand(self, row: int, ready: int, judged_ms: int, age: int) -> Standing:
-        if judged_ms == _NEVER:
+    def _stand(self, row: int, ready: int, close_ms: int) -> Standing:
+        if self._judged_ms[row] == _NEVER:
             absent = self._absent[row]
             return (Status.WARMING if absent is None else Status.UNAVAILABLE), None, absent
-        close_ms = judged_ms + HOUR_MS
-        if age == Age.EXPIRED:
+        if self._age[row] == _EXPIRED:
             return Status.WARMING, close_ms, f"no closed bar since {iso_utc(close_ms)}"
-        if not ready:
-            return Status.WARMING, close_ms, None
-        return (Status.STALE if age == Age.STALE else Status.OK), close_ms, None
+        return (Status.STALE if ready else Status.WARMING), close_ms, None
 
     def _tick(self, ts_ms: int) -> Output:
         self._now_ms = max(self._now_ms, ts_ms)
@@ -205,26 +207,26 @@ class HourlyFeature(ABC):
         self._dirty[rows] = False
         self._untold[rows] = True
         self._now_ms = max(self._now_ms, int(last.max()) + HOUR_MS)
-        self._age[rows] = Age.FRESH
+        self._age[rows] = _FRESH
         self._next_age_ms = 0
         return events
 
     def _grow_old(self) -> list[Event]:
         """Notice symbols whose newest bar has become stale, expired, or fresh again."""
         since_close = self._now_ms - self._judged_ms - HOUR_MS
-        age = np.where(since_close > STALE_AFTER_MS, int(Age.STALE), int(Age.FRESH))
-        age[since_close > EXPIRED_AFTER_MS] = Age.EXPIRED
-        age[self._judged_ms == _NEVER] = Age.FRESH
+        age = np.where(since_close > STALE_AFTER_MS, _STALE, _FRESH)
+        age[since_close > EXPIRED_AFTER_MS] = _EXPIRED
+        age[self._judged_ms == _NEVER] = _FRESH
         self._untold |= age != self._age
-        expired = np.flatnonzero((age == Age.EXPIRED) & (self._age != Age.EXPIRED))
+        expired = np.flatnonzero((age == _EXPIRED) & (self._age != _EXPIRED))
         self._age[:] = age
         self._set_next_age()
         return self._forget(expired) if expired.size else []
 
     def _set_next_age(self) -> None:
         """Earliest time at which some symbol grows older, so that most Ticks need not look."""
-        waits = np.where(self._age == Age.FRESH, STALE_AFTER_MS, EXPIRED_AFTER_MS)
-        due = (self._judged_ms + HOUR_MS + waits)[(self._judged_ms != _NEVER) & (self._age != Age.EXPIRED)]
+        waits = np.where(self._age == _FRESH, STALE_AFTER_MS, EXPIRED_AFTER_MS)
+        due = (self._judged_ms + HOUR_MS + waits)[(self._judged_ms != _NEVER) & (self._age != _EXPIRED)]
         self._next_age_ms = int(due.min()) if due.size else np.iinfo(np.int64).max
 
     def _mark_absent(self, observation: Unavailable) -> None:

@@ -42,7 +42,8 @@ def guess_symbol(market_id: str) -> str:
 
 def quote_of(symbol: str) -> str:
     """`BTC/USDT` and `BTC/USDT-260327` are quoted in `USDT`; empty where the symbol does not say."""
-    return symbol.partition("/")[2].partition("-")[0]
+    _, slash, rest = symbol.rpartition("/")
+    return rest.partition("-")[0] if slash else ""
 
 
 class SymbolMap:

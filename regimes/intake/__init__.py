@@ -46,10 +46,10 @@ from regimes.observations import (
 )
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS, bar_open, to_ms
 
-__all__ = ["Intake", "Reason", "Rejection"]
+__all__ = ["AHEAD_MS", "Intake", "Reason", "Rejection"]
 
 AHEAD_MS: Final = MINUTE_MS
-"""Nothing may be further ahead of the last Tick."""
+"""How far ahead of the last Tick an observation may be, where Ticks are not rarer than that."""
 LIQUIDATION_AGE_MS: Final = DAY_MS + HOUR_MS
 """Liquidations older than this can no longer be in any window."""
 _SIDES: Final = frozenset(get_args(Side))
@@ -60,14 +60,16 @@ class Intake:
     """Validates and removes doubles; remembers a bounded number of what it has seen.
 
     Candles, funding, marks, open interest and depth of symbols outside the universe are refused; liquidations
-    of any symbol are taken, as the whole market's are summed.
+    of any symbol are taken, as the whole market's are summed. ahead_ms: how far ahead of the last Tick data may
+    be; more than the event time between two Ticks.
     """
 
-    def __init__(self, universe: Universe) -> None:
+    def __init__(self, universe: Universe, *, ahead_ms: int = AHEAD_MS) -> None:
         self.accepted: Counter[str] = Counter()
         self.rejected: Counter[tuple[str, Reason]] = Counter()
         self.last_rejected: deque[Rejection] = deque(maxlen=20)
         self._symbols = frozenset(universe.symbols)
+        self._ahead_ms = ahead_ms
         self._now_ms: int | None = None
         self._horizon_ms = LATEST_MS
         self._steps: dict[str, int] = {}
@@ -123,7 +125,7 @@ class Intake:
                 f"time does not go back before {moment(self._now_ms)}",
             )
         self._now_ms = tick.ts_ms
-        self._horizon_ms = tick.ts_ms + AHEAD_MS
+        self._horizon_ms = tick.ts_ms + self._ahead_ms
         return None
 
     def _candle(self, bar: Candle) -> Fault | None:
@@ -306,7 +308,7 @@ class Intake:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take back a snapshot."""
         self._now_ms = snapshot["now_ms"]
-        self._horizon_ms = LATEST_MS if self._now_ms is None else self._now_ms + AHEAD_MS
+        self._horizon_ms = LATEST_MS if self._now_ms is None else self._now_ms + self._ahead_ms
         self._grids = {key: GridMemory.of(saved) for key, saved in snapshot["grids"].items()}
         self._liquidations.restore(snapshot["liquidations"])
         self._newest_state = dict(snapshot["states"])

@@ -69,7 +69,7 @@ def time_fault(ts_ms: object, latest_ms: int) -> Fault | None:
     if ts_ms < EARLIEST_MS:
         return Reason.TOO_OLD, moment(ts_ms), f"not before {moment(EARLIEST_MS)}"
     if ts_ms > latest_ms:
-        return Reason.FUTURE, moment(ts_ms), f"not after {moment(latest_ms)}, a minute ahead of the clock"
+        return Reason.FUTURE, moment(ts_ms), f"not after {moment(latest_ms)}, as the clock stands"
     return None
 
 

@@ -69,12 +69,12 @@ def _pairwise(values: FloatArray, present: BoolArray, whole: BoolArray, at_least
         block = _complete(np.ascontiguousarray(values[whole][:, some]), at_least)
         r[np.ix_(whole, whole)], n[np.ix_(whole, whole)] = block.r, block.n
     rows = np.flatnonzero(~whole)
-    r[rows], n[rows] = _masked_rows(values, present, rows, at_least)
+    r[rows], n[rows] = masked_rows(values, present, rows, at_least)
     r[:, rows], n[:, rows] = r[rows].T, n[rows].T
     return Correlations(r, n)
 
 
-def _masked_rows(values: FloatArray, present: BoolArray, rows: IntArray, at_least: int) -> Correlations:
+def masked_rows(values: FloatArray, present: BoolArray, rows: IntArray, at_least: int) -> Correlations:
     """Correlations of some rows with all: each sum runs over the columns both have."""
     mask = present.astype(np.float64)
     # Centring by each row's own mean first keeps the differences of sums below from cancelling.

@@ -209,10 +209,9 @@ def _refuse_silence(feed: BinanceFeed, settings: Settings) -> None:
         raise VenueError(f"no venue can be reached ({words}); check the network, or run `regimes doctor`")
 
 
-def _only(errors: BaseExceptionGroup[Exception]) -> Exception:
+def _only(errors: ExceptionGroup[Exception]) -> Exception:
     """The error inside a group of one, however deep; the group itself where there are several."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+    error: Exception = errors
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    assert isinstance(error, Exception)
     return error

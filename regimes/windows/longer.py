@@ -27,13 +27,13 @@ class LongerBars:
         """Add hours, in any order; one whose bar is beyond the capacity is left out."""
         columns = self._panel.columns(open_ms)
         kept = columns >= 0
-        at, open_ms = (rows[kept], columns[kept]), open_ms[kept].astype(np.float64)
-        fields = self._panel.fields
-        np.add.at(fields["volume"], at, volume[kept])
-        np.add.at(fields["hours"], at, 1.0)
-        np.maximum.at(fields["last_ms"], at, open_ms)
-        last = fields["last_ms"][at] == open_ms
-        fields["close"][at[0][last], at[1][last]] = close[kept][last]
+        at, open_ms = self._panel.places(rows[kept], columns[kept]), open_ms[kept].astype(np.float64)
+        close_, volume_, hours, last_ms = (self._panel.fields[name].reshape(-1) for name in _EMPTY)
+        np.add.at(volume_, at, volume[kept])
+        np.add.at(hours, at, 1.0)
+        np.maximum.at(last_ms, at, open_ms)
+        last = last_ms[at] == open_ms
+        close_[at[last]] = close[kept][last]
 
     def newest_closed_ms(self, hour_ms: int) -> int:
         """Open time of the newest bar that is closed once the hour that opened at `hour_ms` is."""

@@ -17,16 +17,19 @@ class ReturnPanel:
     Hours are whole numbers since 1970 (`open_ms // 3,600,000`). A return belongs to the hour whose close ends
     it, and exists only if the hour before has a close too. The first close of an hour wins; closes may come
     late and in any order, and those older than the panel are refused. What the panel answers depends only on
-    the closes it holds, never on the order in which they came.
+    the closes it holds, never on the order in which they came. spare: hours before the window that are kept
+    as well.
     """
 
-    def __init__(self, rows: int, hours: int) -> None:
+    def __init__(self, rows: int, hours: int, *, spare: int = 0) -> None:
         self.hours = hours
         self.head = NEVER
         """The newest hour with a close, or NEVER."""
         self.newest = np.full(rows, NEVER, dtype=np.int64)
         """The newest hour with a close, for each row."""
-        self._kept = hours + 1
+        self.counts = np.zeros(rows, dtype=np.int64)
+        """Returns in the window, for each row."""
+        self._kept = hours + spare + 1
         # Twice as wide as needed: the window is always one contiguous slice, moved back once a width.
         self._log_close = np.full((rows, 2 * self._kept), np.nan)
         self._returns = np.full((rows, 2 * self._kept), np.nan)
@@ -48,8 +51,8 @@ class ReturnPanel:
 
     def returns(self, hours: int, *, ago: int = 0) -> FloatArray:
         """A view of shape (rows, hours), oldest first, whose last column is `ago` hours before the head."""
-        if hours + ago > self.hours:
-            raise ValueError(f"the panel holds {self.hours} hours, not {hours + ago}")
+        if hours + ago >= self._kept:
+            raise ValueError(f"the panel holds {self._kept - 1} hours, not {hours + ago}")
         last = self._end - ago
         return self._returns[:, last - hours : last]
 
@@ -69,14 +72,20 @@ class ReturnPanel:
         self._returns[:] = np.nan
         self._log_close[:, : self._kept] = window
         self._returns[:, 1 : self._kept] = np.diff(window, axis=1)
+        self.counts = np.count_nonzero(~np.isnan(self.returns(self.hours)), axis=1).astype(np.int64)
 
     def _fill(self, row: int, column: int, log_close: float) -> None:
         closes = self._log_close[row]
         closes[column] = log_close
         if column > 0:
-            self._returns[row, column] = log_close - closes[column - 1]
+            self._set_return(row, column, log_close - closes[column - 1])
         if column + 1 < self._end:
-            self._returns[row, column + 1] = closes[column + 1] - log_close
+            self._set_return(row, column + 1, closes[column + 1] - log_close)
+
+    def _set_return(self, row: int, column: int, value: float) -> None:
+        self._returns[row, column] = value
+        if value == value and column >= self._end - self.hours:  # noqa: PLR0124 (NaN test)
+            self.counts[row] += 1
 
     def _advance(self, hour: int) -> None:
         step = hour - self.head
@@ -84,9 +93,13 @@ class ReturnPanel:
             self._log_close[:] = np.nan
             self._returns[:] = np.nan
             self._end = self._kept
+            self.counts[:] = 0
         else:
             if self._end + step > 2 * self._kept:
                 self._move_back()
+            first = self._end - self.hours
+            leaving = self._returns[:, first : first + min(step, self.hours)]
+            self.counts -= np.count_nonzero(~np.isnan(leaving), axis=1)
             self._end += step
         self.head = hour
 

@@ -137,7 +137,7 @@ def test_a_variable_is_corrected_in_the_spelling_of_variables(folder: Path) -> N
         ('timeframes = ["1 hour"]\n', "must look like"),
         ("funding = 3\n", "[funding] is a section"),
         ('[log]\nlevel = "LOUD"\n', "'DEBUG', 'INFO'"),
-        ("[venues]\nspot = 5\n", "valid string"),
+        ("[venues]\nspot = 5\n", "'binanceus', 'binance'"),
     ],
 )
 def test_a_wrong_value_in_the_file_stops_the_start(folder: Path, toml: str, rule: str) -> None:

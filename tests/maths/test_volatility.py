@@ -24,9 +24,17 @@ def level(vol: float, ratio: float, by: ClassifyBy, factor: float = 1.0) -> int:
     return int(found[0])
 
 
-@given(st.lists(st.one_of(st.none(), st.floats(-0.2, 0.2)), min_size=720, max_size=760))
-def test_volatilities_are_the_formulas_in_plain_python(returns: list[float | None]) -> None:
-    squares = [None if r is None else r * r for r in returns]
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    length=st.integers(720, 760),
+    missing=st.floats(0, 1),
+    scale=st.floats(1e-6, 0.3),
+)
+def test_volatilities_are_the_formulas_in_plain_python(
+    seed: int, length: int, missing: float, scale: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    squares = [None if rng.random() < missing else r * r for r in rng.normal(0, scale, length).tolist()]
     window = np.array([[math.nan if s is None else s for s in squares]])
     day = [s for s in squares[-24:] if s is not None]
     month = [s for s in squares[-720:] if s is not None]

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from regimes.errors import ConfigError
 from regimes.feeds.simulator.recorded import RecordedMarket
-from regimes.feeds.simulator.scenarios import SCENARIOS, Scenario
+from regimes.feeds.simulator.scenarios import SCENARIOS
 from regimes.feeds.simulator.source import MarketSource
 from regimes.feeds.simulator.synthetic import SyntheticMarket
 
@@ -57,7 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         if self.data is None:
             if self.end is not None and self.end_ms is not None and self.end_ms <= self.start_ms:
                 raise ConfigError("--to must be later than --from")
-            market = SyntheticMarket(symbols, self.start_ms, self.seed, cast("Scenario", self.scenario))
+            market = SyntheticMarket(symbols, self.start_ms, self.seed, self.scenario)
             market.end_ms = min(filter(None, (market.end_ms, self.end_ms)))
             return market
         if self.start is None or self.end is None:

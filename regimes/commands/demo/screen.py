@@ -1,16 +1,17 @@
 """What the demo shows while it runs: a table that stays in place, plain lines, or JSON lines."""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
+import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from regimes.commands import words
+from regimes.commands.output import console
 from regimes.events import Event, body
 from regimes.package import encode
 
@@ -68,7 +69,7 @@ class Lines:
     every_s = 5.0
 
     def say(self, line: str) -> None:
-        print(line, flush=True)
+        typer.echo(line)
 
     def event(self, event: Event) -> None:
         self.say(words.event_line(event))
@@ -86,14 +87,14 @@ class JsonLines:
     every_s = 5.0
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        typer.echo(line, err=True)
 
     def event(self, event: Event) -> None:
-        print(msgspec.json.encode(body(event)).decode(), flush=True)
+        typer.echo(msgspec.json.encode(body(event)))
 
     def packages(self, packages: Packages) -> None:
         for package in packages.values():
-            print(encode(package).decode(), flush=True)
+            typer.echo(encode(package))
 
     def close(self) -> None:
         """Leave nothing open."""
@@ -103,10 +104,10 @@ class Full(Lines):
     """For `--once`: the whole package, readable; what happens on the way goes to standard error."""
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        typer.echo(line, err=True)
 
     def packages(self, packages: Packages) -> None:
-        print(json.dumps(list(packages.values()), indent=2, ensure_ascii=False), flush=True)
+        typer.echo(json.dumps(list(packages.values()), indent=2, ensure_ascii=False))
 
 
 def choose(*, once: bool, as_json: bool) -> Screen:
@@ -115,5 +116,5 @@ def choose(*, once: bool, as_json: bool) -> Screen:
         return JsonLines()
     if once:
         return Full()
-    console = Console()
-    return LiveTable(console) if console.is_terminal else Lines()
+    shown = console()
+    return LiveTable(shown) if shown.is_terminal else Lines()

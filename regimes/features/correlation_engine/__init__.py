@@ -19,7 +19,7 @@ import polars as pl
 
 from regimes.features.correlation_engine.feature import CorrelationEngine
 from regimes.features.correlation_engine.leaders import Leadership, find_leader
-from regimes.features.correlation_engine.pairs import NORMAL_HOURS, WEEK_HOURS, WEEK_NEEDED, horizon
+from regimes.features.correlation_engine.pairs import NORMAL_HOURS, NORMAL_NEEDED, WEEK_HOURS, WEEK_NEEDED
 from regimes.features.correlation_engine.reading import CorrelationReading, MarketCorrelationReading
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.maths.correlation import fisher_z, is_break, pearson_matrix
@@ -69,7 +69,8 @@ def compare(
             f"compare needs {hours + NORMAL_HOURS} returns, {hours} of them recent (got {returns.shape[1]})"
         )
     rules = settings or CorrelationSettings()
-    recent, before = horizon(returns, hours=hours, needed=needed)
+    recent = pearson_matrix(returns[:, -hours:], at_least=needed)
+    before = pearson_matrix(returns[:, -hours - NORMAL_HOURS : -hours], at_least=NORMAL_NEEDED)
     current, normal = float(recent.r[0, 1]), float(before.r[0, 1])
     z = float(fisher_z(current, recent.n[0, 1], normal, before.n[0, 1]))
     change = current - normal

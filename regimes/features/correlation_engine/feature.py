@@ -8,18 +8,16 @@ import numpy as np
 from regimes.events import Event
 from regimes.features.base import NOTHING, FeatureSettings, Need, Output, Reading, Snapshot, Universe
 from regimes.features.correlation_engine.breaks import Breaks
+from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.leaders import Leaders
+from regimes.features.correlation_engine.market import Market, SmallMarket
 from regimes.features.correlation_engine.pairs import (
     PANEL_HOURS,
     Pairs,
-    all_pairs,
-    correlate,
-    moved_pairs,
-    numbers,
 )
 from regimes.features.correlation_engine.reading import Labels
 from regimes.features.correlation_engine.settings import CorrelationSettings
-from regimes.features.correlation_engine.views import Views
+from regimes.features.correlation_engine.views import SHOWN_SYMBOLS, Views
 from regimes.maths.correlation import FloatArray
 from regimes.observations import Candle, Observation, Tick, Unavailable
 from regimes.timeframe import HOUR_MS
@@ -47,7 +45,9 @@ class CorrelationEngine:
         self._settings = settings
         self._rows = {symbol: row for row, symbol in enumerate(universe.symbols)}
         labels = Labels.of(universe.symbols)
-        self._panel = ReturnPanel(len(universe.symbols), PANEL_HOURS)
+        rows = len(universe.symbols)
+        self._panel = ReturnPanel(rows, PANEL_HOURS, spare=ANCHOR_HOURS)
+        self._market: Market = SmallMarket(rows) if rows <= SHOWN_SYMBOLS else LargeMarket(rows)
         self._breaks = Breaks(settings, labels)
         self._leaders = Leaders(settings, labels)
         self._views = Views(labels)
@@ -58,7 +58,6 @@ class CorrelationEngine:
         self._unavailable: dict[str, str] = {}
         self._now_ms = 0
         self._changed = True
-        self._hour = correlate(self._panel.returns(PANEL_HOURS))
         self._look(self._pairs())
 
     def warmup(self) -> Sequence[Need]:
@@ -83,7 +82,7 @@ class CorrelationEngine:
 
     def matrix(self) -> FloatArray:
         """The 7-day correlation of each symbol with each, in the order of the universe; NaN where unknown."""
-        return self._hour.week.recent.r.copy()
+        return self._market.matrix().copy()
 
     def snapshot(self) -> Snapshot:
         """The closes, the bars that wait, the open breaks, the leader."""
@@ -110,7 +109,8 @@ class CorrelationEngine:
         self._now_ms, self._changed = snapshot["now_ms"], snapshot["changed"]
         self._breaks.restore(snapshot["breaks"])
         self._leaders.restore(snapshot["leaders"])
-        self._hour = correlate(self._panel.returns(PANEL_HOURS))
+        if self._panel.head != NEVER:
+            self._market.advance(self._panel, rebuild=True)
         self._look(self._pairs())
         self._views.next_stale_ms = snapshot["stale_from_ms"]
 
@@ -161,6 +161,8 @@ class CorrelationEngine:
 
     def _compute(self) -> list[Event]:
         """Put in what waits and step everything to the newest hour."""
+        before = self._panel.head
+        late = any(hour <= before for _, hour, _ in self._waiting)
         new = self._panel.put(self._waiting)
         self._waiting.clear()
         self._forming = NEVER
@@ -168,7 +170,7 @@ class CorrelationEngine:
             return []
         self._changed = True
         at_ms = (self._panel.head + 1) * HOUR_MS
-        self._hour = correlate(self._panel.returns(PANEL_HOURS))
+        self._market.advance(self._panel, rebuild=late)
         pairs = self._pairs()
         events = self._breaks.step(pairs, at_ms, self._now_ms)
         if self._leaders.due(self._panel.head):
@@ -179,16 +181,16 @@ class CorrelationEngine:
 
     def _pairs(self) -> Pairs:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""
-        if self._views.shows_all:
-            return numbers(self._hour, *all_pairs(len(self._rows)))
-        rows, columns = moved_pairs(self._hour, self._settings.min_change)
+        rows, columns = self._market.candidates(self._settings.min_change)
+        if self._views.shows_all or not self._breaks.open:
+            return self._market.pairs(rows, columns)
         known = set(zip(rows.tolist(), columns.tolist(), strict=True)) | set(self._breaks.open)
-        ordered = np.array(sorted(known), dtype=np.int64).reshape(-1, 2)
-        return numbers(self._hour, ordered[:, 0], ordered[:, 1])
+        ordered = np.array(sorted(known), dtype=np.int64)
+        return self._market.pairs(ordered[:, 0], ordered[:, 1])
 
     def _look(self, pairs: Pairs) -> None:
         self._views.declare_unavailable(self._unavailable)
-        self._views.look(self._panel, self._hour, pairs, self._breaks, self._leaders.names())
+        self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
 
     def _said(self, events: Sequence[Event]) -> Output:
         """Events leave at once, with the readings of their symbols and of the market."""

@@ -1,9 +1,8 @@
-"""The four correlations of each pair at one hour, and what follows from them."""
+"""The windows, and what follows from a pair's correlations in them."""
 
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.maths.correlation import (
@@ -12,7 +11,6 @@ from regimes.maths.correlation import (
     IntArray,
     fisher_z,
     is_break,
-    pearson_matrix,
 )
 
 WEEK_HOURS: Final = 168
@@ -29,17 +27,10 @@ NO_BREAK, BREAK, CRITICAL_BREAK = 0, 1, 2
 
 
 class Horizon(NamedTuple):
-    """A recent window and the 30 days before it."""
+    """Correlations of a recent window, and of the 30 days before it."""
 
     recent: Correlations
     before: Correlations
-
-
-class Hour(NamedTuple):
-    """All correlations as of one closed hour."""
-
-    week: Horizon
-    day: Horizon
 
 
 class Pairs(NamedTuple):
@@ -75,49 +66,12 @@ class Pairs(NamedTuple):
         return broken
 
 
-def horizon(returns: FloatArray, *, hours: int, needed: int) -> Horizon:
-    """Correlate the last `hours` columns, and the NORMAL_HOURS before those."""
-    stop = returns.shape[1]
-    start = stop - hours
-    recent = pearson_matrix(returns[:, start:stop], at_least=needed)
-    before = pearson_matrix(returns[:, start - NORMAL_HOURS : start], at_least=NORMAL_NEEDED)
-    return Horizon(recent, before)
+def numbers(rows: IntArray, columns: IntArray, week: Horizon, day: Horizon) -> Pairs:
+    """What is known of the given pairs. week, day: their correlations, one element a pair."""
+    return Pairs(rows, columns, *_compare(week), *_compare(day))
 
 
-def correlate(returns: FloatArray) -> Hour:
-    """All four matrices as of the last column. returns: shape (symbols, >= 888), oldest first, NaN = missing."""
-    return Hour(
-        week=horizon(returns, hours=WEEK_HOURS, needed=WEEK_NEEDED),
-        day=horizon(returns, hours=DAY_HOURS, needed=DAY_NEEDED),
-    )
-
-
-def all_pairs(size: int) -> tuple[IntArray, IntArray]:
-    """Every pair of `size` symbols once, row < column."""
-    rows, columns = np.triu_indices(size, 1)
-    return rows.astype(np.int64), columns.astype(np.int64)
-
-
-def moved_pairs(hour: Hour, least: float) -> tuple[IntArray, IntArray]:
-    """The pairs whose change is at least `least` (or a hair less) on either window."""
-    found: npt.NDArray[np.bool_] | None = None
-    for recent, before in hour:
-        moved = np.abs(recent.r - before.r) >= least - 10.0**-DIGITS
-        found = moved if found is None else found | moved
-    places = np.flatnonzero(np.triu(found, 1)) if found is not None and found.any() else np.empty(0, np.int64)
-    rows, columns = np.divmod(places, len(hour.week.recent.r))
-    return rows.astype(np.int64), columns.astype(np.int64)
-
-
-def numbers(hour: Hour, rows: IntArray, columns: IntArray) -> Pairs:
-    """What is known of the given pairs."""
-    return Pairs(rows, columns, *_compare(hour.week, rows, columns), *_compare(hour.day, rows, columns))
-
-
-def _compare(
-    pair: Horizon, rows: IntArray, columns: IntArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    at = (rows, columns)
-    recent, before = pair.recent.r[at].round(DIGITS), pair.before.r[at].round(DIGITS)
-    z = fisher_z(recent, pair.recent.n[at], before, pair.before.n[at]).round(DIGITS)
+def _compare(pair: Horizon) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    recent, before = pair.recent.r.round(DIGITS), pair.before.r.round(DIGITS)
+    z = fisher_z(recent, pair.recent.n, before, pair.before.n).round(DIGITS)
     return recent, before, (recent - before).round(DIGITS), z

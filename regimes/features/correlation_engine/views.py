@@ -8,13 +8,12 @@ import numpy as np
 from regimes.events import Severity, iso_utc
 from regimes.features.base import Reading, Status
 from regimes.features.correlation_engine.breaks import Breaks, PairKey
+from regimes.features.correlation_engine.market import Market
 from regimes.features.correlation_engine.pairs import (
     DIGITS,
     NORMAL_NEEDED,
     PANEL_HOURS,
-    WEEK_HOURS,
     WEEK_NEEDED,
-    Hour,
     Pairs,
 )
 from regimes.features.correlation_engine.reading import CorrelationReading, Labels, MarketCorrelationReading
@@ -49,19 +48,16 @@ class Views:
     def look(
         self,
         panel: ReturnPanel,
-        hour: Hour,
+        market: Market,
         pairs: Pairs,
         breaks: Breaks,
         leader: tuple[str | None, tuple[str, ...]],
     ) -> None:
         """Take over one computed hour. pairs: all of a small universe, else those that may be broken."""
         self._leader = leader
-        returns = panel.returns(PANEL_HOURS)
-        present = ~np.isnan(returns)
-        self._n = np.count_nonzero(present, axis=1)
-        lately = np.count_nonzero(present[:, -WEEK_HOURS:], axis=1)
-        self._flat = (lately >= WEEK_NEEDED) & np.isnan(np.diagonal(hour.week.recent.r))
-        self._known = _known_rows(hour)
+        self._n = panel.counts.copy()
+        self._flat = market.flat()
+        self._known = market.known()
         self._newest = panel.newest.copy()
         self._deadline_ms = np.where(
             self._newest == NEVER, _NEVER_STALE, (self._newest + 1) * HOUR_MS + LATE_MS
@@ -69,7 +65,7 @@ class Views:
         self._severity = {key: breaks.severity(key) for key in sorted(breaks.open)}
         self._since = {key: broken.episode.started_ms or 0 for key, broken in breaks.open.items()}
         self._tell_pairs(pairs)
-        self._matrix = _matrix(hour.week.recent.r) if self.shows_all else None
+        self._matrix = _matrix(market.matrix()) if self.shows_all else None
         self.next_stale_ms = 0
 
     @property
@@ -178,16 +174,6 @@ class Views:
             else _NO_PAIRS
             for listed in [*places, shown]
         ]
-
-
-def _known_rows(hour: Hour) -> Any:
-    """Whether a symbol has a change, on either window, with any other."""
-    known = np.zeros(len(hour.week.recent.r), dtype=bool)
-    for recent, before in hour:
-        pair = ~np.isnan(recent.r + before.r)
-        np.fill_diagonal(pair, val=False)
-        known |= pair.any(axis=1)
-    return known
 
 
 def _plain(values: FloatArray) -> list[float | None]:

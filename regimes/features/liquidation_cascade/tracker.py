@@ -151,6 +151,7 @@ class Tracker:
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
         self._headroom_cents = snapshot["headroom_cents"]
+        self._due_ms = 0 if self.episode.is_open else None
 
     def _level_while_open(self, sums: list[int], now_ms: int, *, blind: bool) -> int:
         """The severity, held at the alert's lowest until it has been calm for long enough; then 0."""

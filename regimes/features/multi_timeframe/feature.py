@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from typing import ClassVar, Final
 
 import msgspec
@@ -37,15 +36,11 @@ _UNKNOWN: Final = 8
 _LEFT: Final = 9
 
 
-class _Standing(IntEnum):
-    """Status of a timeframe as a number, to be kept in an array."""
-
-    WARMING = 0
-    OK = 1
-    DEGENERATE = 2
-    STALE = 3
-
-
+# Status of a timeframe as a number, to be kept in an array.
+_WARMING: Final = 0
+_OK: Final = 1
+_DEGENERATE: Final = 2
+_STALE: Final = 3
 # By the number of the standing, and by the rank of the severity.
 _STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
 _SEVERITIES: Final = (None, *Severity)
@@ -66,6 +61,7 @@ class MultiTimeframe(HourlyFeature):
         self._timeframes = universe.timeframes
         self._steps = _steps(universe.timeframes)
         self._reading_type = reading_type(universe.timeframes)
+        self._regime_keys = [f"regime_{timeframe}" for timeframe in universe.timeframes]
         rows, layers = len(self._symbols), len(self._steps)
         self._longer = [
             LongerBars(rows, _capacity(step), step, completeness=settings.completeness)
@@ -73,7 +69,7 @@ class MultiTimeframe(HourlyFeature):
         ]
         longest = max(self._steps)
         self._seen = HoursSeen(rows, _capacity(longest) * longest // HOUR_MS)
-        self._standing_of: IntArray = self._per_symbol("standing", int(_Standing.WARMING), layers)
+        self._standing_of: IntArray = self._per_symbol("standing", _WARMING, layers)
         self._state: IntArray = self._per_symbol("state", NEUTRAL, layers)
         self._bar_ms: IntArray = self._per_symbol("bar_ms", -1, layers)
         self._as_of_ms: IntArray = self._per_symbol("as_of_ms", -1, layers)
@@ -116,7 +112,7 @@ class MultiTimeframe(HourlyFeature):
             if due.size:
                 self._measure(layer, due, end_ms)
             self._look_ahead(layer, rows, hour_ms)
-        known = self._standing_of[:, rows] == _Standing.OK
+        known = self._standing_of[:, rows] == _OK
         primary, agreement, count = spot_regime.consensus(self._state[:, rows], known)
         self._agreement[rows], self._known[rows] = np.where(count > 0, agreement, 0), count
         return self._settle(rows[count > 0], primary[count > 0], hour_ms + HOUR_MS)
@@ -135,8 +131,8 @@ class MultiTimeframe(HourlyFeature):
 
     def _pass_over(self, layer: int, rows: IntArray) -> None:
         """The newest bar lacks too many hours: what the bar before said stands, marked as stale."""
-        stands = self._standing_of[layer, rows] != _Standing.WARMING
-        self._standing_of[layer, rows] = np.where(stands, _Standing.STALE, _Standing.WARMING)
+        stands = self._standing_of[layer, rows] != _WARMING
+        self._standing_of[layer, rows] = np.where(stands, _STALE, _WARMING)
 
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
         rules = self._settings
@@ -150,9 +146,7 @@ class MultiTimeframe(HourlyFeature):
             price_z, volume_z, price_weight=rules.price_weight, volume_weight=rules.volume_weight
         )
         moved = ~np.isnan(price_z)
-        self._standing_of[layer, rows] = np.where(
-            full, np.where(moved, _Standing.OK, _Standing.DEGENERATE), _Standing.WARMING
-        )
+        self._standing_of[layer, rows] = np.where(full, np.where(moved, _OK, _DEGENERATE), _WARMING)
         self._state[layer, rows] = spot_regime.next_state(
             heat,
             price_z,
@@ -186,22 +180,17 @@ class MultiTimeframe(HourlyFeature):
         self._primary[rows] = primary
         first = rows[self._announced[rows] == _UNKNOWN]
         self._announced[first] = self._primary[first]
-        news = rows[self._announced[rows] != primary]
-        self._refresh(news)
+        confident = self._agreement[rows] / self._known[rows] >= self._settings.alert_confidence
+        confident &= self._known[rows] >= min(self._settings.alert_min_timeframes, len(self._steps))
+        left = self._announced[rows] != primary
+        moved = left & (confident | (self._announced[rows] != _LEFT))
+        self._refresh(rows[moved])
         events: list[Event] = []
-        for row in news.tolist():
-            events += self._announce(row, close_ms)
-        return events
-
-    def _announce(self, row: int, now_ms: int) -> list[Event]:
-        """Close the event of the regime that was left; open the new one's once enough timeframes agree."""
-        events = self._step(row, 0, now_ms)
-        self._announced[row] = _LEFT
-        enough = min(self._settings.alert_min_timeframes, len(self._steps))
-        confidence = int(self._agreement[row]) / int(self._known[row])
-        if confidence >= self._settings.alert_confidence and self._known[row] >= enough:
-            self._announced[row] = self._primary[row]
-            events += self._step(row, self._severity(row), now_ms)
+        for row, is_confident in zip(rows[moved].tolist(), confident[moved].tolist(), strict=True):
+            events += self._step(row, 0, close_ms)
+            self._announced[row] = self._primary[row] if is_confident else _LEFT
+            if is_confident:
+                events += self._step(row, self._severity(row), close_ms)
         return events
 
     def _severity(self, row: int) -> Severity:
@@ -252,7 +241,7 @@ class MultiTimeframe(HourlyFeature):
         )
 
     def _forget(self, rows: IntArray) -> list[Event]:
-        self._standing_of[:, rows], self._state[:, rows] = _Standing.WARMING, NEUTRAL
+        self._standing_of[:, rows], self._state[:, rows] = _WARMING, NEUTRAL
         self._known[rows], self._agreement[rows], self._found[:, rows] = 0, 0, 0
         self._fraction[:, rows], self._frame_due[:, rows] = np.nan, True
         self._before[rows], self._primary[rows] = self._primary[rows], _UNKNOWN
@@ -267,7 +256,9 @@ class MultiTimeframe(HourlyFeature):
             self._standing(rows, self._known[rows] > 0),
             self._frames_of(rows),
             self._provisional_of(rows),
-            np.any(self._standing_of[:, rows] == _Standing.DEGENERATE, axis=0).tolist(),
+            np.any(self._standing_of[:, rows] == _DEGENERATE, axis=0).tolist(),
+            self._found[:, rows].max(axis=0).tolist(),
+            (self._found[:, rows].mean(axis=0) / BARS).tolist(),
             *(
                 array[rows].tolist()
                 for array in (self._primary, self._agreement, self._known, self._since_ms)
@@ -283,24 +274,24 @@ class MultiTimeframe(HourlyFeature):
         frames: tuple[TimeframeReading, ...],
         provisional: dict[str, Provisional],
         flat: int,
+        n: int,
+        coverage: float,
         primary: int,
         agreement: int,
         known: int,
         since_ms: int,
     ) -> RegimeReading:
         status, as_of_ms, detail = standing
-        if status is Status.WARMING and flat:
+        if flat and not known:
             status, detail = Status.DEGENERATE, f"the price has not moved for {BARS} bars"
-        found = [frame.n for frame in frames]
         return self._reading_type(
-            *[frame.regime for frame in frames],
             feature=self.name,
             symbol=self._symbols[row],
             status=status,
             as_of_ms=as_of_ms,
-            n=max(found),
+            n=n,
             needed=BARS,
-            coverage=sum(found) / (BARS * len(found)),
+            coverage=coverage,
             detail=detail,
             alert_level=_SEVERITIES[self._episodes[row].peak],
             primary_regime=NAMES[primary] if known else None,
@@ -310,6 +301,7 @@ class MultiTimeframe(HourlyFeature):
             primary_since_ms=since_ms if known else None,
             timeframes=dict(zip(self._timeframes, frames, strict=True)),
             provisional=provisional,
+            **dict(zip(self._regime_keys, [frame.regime for frame in frames], strict=True)),
         )
 
     def _frames_of(self, rows: IntArray) -> list[tuple[TimeframeReading, ...]]:
@@ -328,7 +320,7 @@ class MultiTimeframe(HourlyFeature):
                 self._frame_due[layer, due] = False
 
     def _make_frames(self, layer: int, rows: IntArray) -> Iterable[TimeframeReading]:
-        speaks = self._standing_of[layer, rows] != _Standing.WARMING
+        speaks = self._standing_of[layer, rows] != _WARMING
         scored = speaks & ~np.isnan(self._price_z[layer, rows])
         return map(
             TimeframeReading,

@@ -32,7 +32,7 @@ class Provisional(msgspec.Struct, frozen=True, gc=False):
     price_z: float | None
 
 
-class RegimeReading(Reading, frozen=True, kw_only=True):
+class RegimeReading(Reading, frozen=True, kw_only=True, gc=False):
     """All timeframes of one symbol; each is also a key of its own, such as `1h_regime`.
 
     n: complete bars of the timeframe that has most. confidence: agreement_count / timeframes_ok.
@@ -53,5 +53,7 @@ def reading_type(timeframes: Sequence[str]) -> type[RegimeReading]:
     fields = [
         (f"regime_{t}", str | None, msgspec.field(name=f"{t}_regime", default=None)) for t in timeframes
     ]
-    made = msgspec.defstruct("RegimeReading", fields, bases=(RegimeReading,), module=__name__, frozen=True)
+    made = msgspec.defstruct(
+        "RegimeReading", fields, bases=(RegimeReading,), module=__name__, frozen=True, kw_only=True, gc=False
+    )
     return cast("type[RegimeReading]", made)

@@ -22,7 +22,7 @@ _HISTORY_BARS: Final = BASELINE_HOURS + 1 + CATCH_UP_HOURS
 _WITH_NUMBERS: Final = frozenset({Status.OK, Status.STALE})
 
 
-class VolatilityReading(Reading, frozen=True, kw_only=True):
+class VolatilityReading(Reading, frozen=True, kw_only=True, gc=False):
     """Volatility of one symbol. n counts the hourly returns of the last 720 h, n_24h those of the last 24.
 
     volatility_24h, baseline_30d: daily figures, fractions. state_since_ms: close of the bar that brought the
@@ -217,7 +217,7 @@ class VolatilityRegime(HourlyFeature):
         ready = status in _WITH_NUMBERS
         if ready and base == 0:
             status, detail = Status.DEGENERATE, "the price has not moved for 30 days"
-        elif status is Status.WARMING and n >= MIN_BASELINE_HOURS:
+        elif not ready and n >= MIN_BASELINE_HOURS:
             detail = f"{n_24h} of the last 24 hours are known, {MIN_DAY_HOURS} are needed"
         return VolatilityReading(
             feature=self.name,

@@ -57,6 +57,7 @@ def _source(
 async def _serve(source: MarketSource, clock: ScaledClock, port: int) -> None:
     async with LoopbackExchange(source, clock, port=port) as exchange:
         typer.echo(exchange.base_url)
+        await exchange.finished()
         await asyncio.Event().wait()
 
 

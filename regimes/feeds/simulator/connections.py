@@ -63,8 +63,21 @@ class Connection:
         self.combined = combined
         self.topics: dict[str, Topic | None] = {}
         self.mute: Mute | None = None
+        """Set by `silence` and `recover`."""
         self._transport = transport
         self._queued: list[bytes] = []
+
+    def silence(self, how: Mute) -> None:
+        """Send nothing more; `half-open` reads nothing either, as a peer that is gone."""
+        self.mute = how
+        if how == "half-open" and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def recover(self) -> None:
+        """Undo `silence`."""
+        self.mute = None
+        if not self._transport.is_reading():
+            self._transport.resume_reading()
 
     def queue(self, frame: bytes) -> bool:
         """Take a frame for the next flush; False if this client gets nothing any more."""

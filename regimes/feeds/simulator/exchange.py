@@ -1,8 +1,8 @@
 """A Binance-protocol exchange on loopback: spot and USD-M, REST and websockets, on one port."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Self, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Self
 
 import msgspec
 from aiohttp import web
@@ -14,12 +14,14 @@ from regimes.feeds.simulator.control import Control
 from regimes.feeds.simulator.depth import DepthBooks
 from regimes.feeds.simulator.faults import Faults
 from regimes.feeds.simulator.limits import RequestLimits
-from regimes.feeds.simulator.rest import RefusedError, RestCalls
+from regimes.feeds.simulator.rest import RefusedError, RestCalls, UnknownCallError
 from regimes.feeds.simulator.schedule import Schedule
 from regimes.feeds.simulator.sockets import SocketServer
 from regimes.feeds.simulator.source import MarketSource, Venue
+from regimes.feeds.simulator.topics import Route
 
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_LOOPBACK: Final = {"127.0.0.1", "localhost"}
+_DEPTH_RATES: Final = ("", "@100ms", "@250ms", "@500ms", "@1000ms")
 
 
 class LoopbackExchange:
@@ -28,7 +30,8 @@ class LoopbackExchange:
     source: its market. clock: event time, shared with whoever should agree on it. host: a loopback address. port: 0 picks
     a free one. largest_per_second: Binance's rule of one forced order a symbol and second.
 
-    Spot is at `/api/v3/...` and `/stream`, USD-M at `/fapi/v1/...`, `/market/ws/{n}` and `/public/ws/{n}`; `/ws/...` accepts
+    Spot is at `/api/v3/...` and `/stream`, USD-M at `/fapi/v1/...`, `/market/ws/{n}` and `/public/ws/{n}` (`stream` for
+    `ws` there puts events in an envelope); `/ws/...` accepts
     and stays silent. `/control/...` sets faults and tells what was sent.
     """
 
@@ -88,6 +91,11 @@ class LoopbackExchange:
         """Websocket connections now open."""
         return len(self._hub)
 
+    async def finished(self) -> None:
+        """Wait for the market's end. Raises what stopped the sending, if anything did."""
+        if self._sending is not None:
+            await asyncio.shield(self._sending)
+
     def advance(self) -> None:
         """Send what is due at this moment of the clock, without waiting for the next wake-up."""
         self._schedule.advance(self._clock.now_ms())
@@ -132,15 +140,22 @@ class LoopbackExchange:
         app.router.add_get("/api/v3/{call:.+}", self._rest("spot"))
         app.router.add_get("/fapi/v1/{call:.+}", self._rest("usdm"))
         for path in ("/stream", "/stream/{tail:.*}"):
-            app.router.add_get(path, lambda request: self._sockets.serve(request, "spot", combined=True))
-        for route in ("market", "public"):
-            app.router.add_get(f"/{route}/ws{{tail:.*}}", self._socket(cast("Any", route)))
-        app.router.add_get("/ws{tail:.*}", self._socket("legacy"))
+            app.router.add_get(path, self._socket("spot", combined=True))
+        futures: tuple[Route, ...] = ("market", "public")
+        for route in futures:
+            app.router.add_get(f"/{route}/ws{{tail:.*}}", self._socket(route, combined=False))
+            app.router.add_get(f"/{route}/stream{{tail:.*}}", self._socket(route, combined=True))
+        app.router.add_get("/ws{tail:.*}", self._socket("legacy", combined=False))
         app.router.add_routes(self._control.routes())
         return app
 
-    def _socket(self, route: Any) -> Callable[[web.Request], Any]:
-        return lambda request: self._sockets.serve(request, route, combined=False)
+    def _socket(
+        self, route: Route, *, combined: bool
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await self._sockets.serve(request, route, combined=combined)
+
+        return handle
 
     @web.middleware
     async def _refuse(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -149,7 +164,7 @@ class LoopbackExchange:
         self._hub.sent.requests[f"{request.path} {response.status}"] += 1
         return response
 
-    def _rest(self, venue: Venue) -> Callable[[web.Request], Any]:
+    def _rest(self, venue: Venue) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.Response:
             call = request.match_info["call"]
             wait_s = self._limits.spend(venue, call, request.query)
@@ -160,7 +175,7 @@ class LoopbackExchange:
                 body = self._calls.answer(venue, call, request.query)
             except RefusedError as refused:
                 status, body = 400, {"code": refused.code, "msg": refused.message}
-            except LookupError:
+            except UnknownCallError:
                 status, body = 404, {"code": -5000, "msg": f"Path {request.path}, Method GET is invalid"}
             used = {"X-MBX-USED-WEIGHT-1M": str(self._limits.used(venue))}
             return web.Response(
@@ -168,6 +183,3 @@ class LoopbackExchange:
             )
 
         return handle
-
-
-_DEPTH_RATES = ("", "@100ms", "@250ms", "@500ms", "@1000ms")

@@ -9,11 +9,12 @@ from regimes.feeds.simulator import frames
 from regimes.feeds.simulator.connections import Connection, Hub, Message, Mute
 from regimes.feeds.simulator.http_faults import HttpFaults
 from regimes.feeds.simulator.malformed import malformed_frame
-from regimes.feeds.simulator.source import ForcedOrder, MarketSource, Venue
+from regimes.feeds.simulator.source import ForcedOrder, MarketSource, OrderSide, Venue
 
 Where: TypeAlias = Literal["all", "spot", "market", "public", "legacy"]
 """Which connections a fault strikes: all, or those of one websocket path."""
-_BURST_SPACING_MS: Final = 1
+_BURST_SIZES: Final = 200
+"""Quantities in a burst before the price goes up a tick: so no two of its orders are the same."""
 
 
 class Faults:
@@ -46,22 +47,33 @@ class Faults:
         self._muted: dict[Where, Mute] = {}
         self._bursts = 0
 
-    async def burst(self, count: int, *, per_segment: int = 200, symbol_ids: Sequence[str] = ()) -> int:
+    async def burst(
+        self,
+        count: int,
+        *,
+        per_segment: int = 200,
+        per_second: float | None = None,
+        symbol_ids: Sequence[str] = (),
+    ) -> int:
         """Send `count` distinct liquidations of now, `per_segment` in each write; how many frames left.
 
-        symbol_ids: whose, in turn; all symbols of the venue if empty. Each goes to `!forceOrder@arr` readers and to those
-        of its own stream. Only writing is waited for, so a slow reader is not spared.
+        per_second: real pace; None sends as fast as it can. symbol_ids: whose, in turn; all symbols of the venue if
+        empty. Each goes to `!forceOrder@arr` readers and to those of its own stream. Only writing is waited for, so a slow reader is not spared.
         """
         ids = list(symbol_ids) or list(self._source.listings("usdm"))
-        now_ms, sent = self._clock.now_ms(), 0
-        first = self._bursts
+        now_ms, sent, first = self._clock.now_ms(), 0, self._bursts
+        marks = [self._source.mark(symbol_id, now_ms) for symbol_id in ids]
+        prices = [mark.mark_price if mark else 1.0 for mark in marks]
         self._bursts += count
+        began_s = self._clock.monotonic()
         for start in range(0, count, per_segment):
             numbers = range(first + start, first + min(start + per_segment, count))
             for number in numbers:
-                sent += self._hub.broadcast(self._burst_messages(ids[number % len(ids)], number, now_ms))
+                which = number % len(ids)
+                sent += self._hub.broadcast(self._burst_messages(ids[which], number, prices[which], now_ms))
             self._hub.flush()
-            await asyncio.sleep(0)
+            due_s = began_s + (start + len(numbers)) / per_second if per_second else 0.0
+            await asyncio.sleep(max(0.0, due_s - self._clock.monotonic()))
         return sent
 
     def duplicate(self, count: int = 1) -> None:
@@ -108,11 +120,13 @@ class Faults:
         """End stall and half-open; what fell into them is lost."""
         self._muted.clear()
         for connection in self._hub:
-            connection.mute = None
+            connection.recover()
 
     def greet(self, connection: Connection) -> None:
         """Put a new connection under the faults that stand."""
-        connection.mute = self._muted.get(connection.route) or self._muted.get("all")
+        how = self._muted.get(connection.route) or self._muted.get("all")
+        if how is not None:
+            connection.silence(how)
 
     async def close(self, code: int, *, where: Where = "all") -> int:
         """Close connections with a code, 1006 by cutting them; how many."""
@@ -146,26 +160,17 @@ class Faults:
     def _mute(self, where: Where, how: Mute) -> None:
         self._muted[where] = how
         for connection in self._struck(where):
-            connection.mute = how
+            connection.silence(how)
 
     def _struck(self, where: Where) -> list[Connection]:
         return [connection for connection in self._hub if where in {"all", connection.route}]
 
-    def _burst_messages(self, symbol_id: str, number: int, now_ms: int) -> list[Message]:
+    def _burst_messages(self, symbol_id: str, number: int, base_price: float, now_ms: int) -> list[Message]:
         listing = self._source.listings("usdm")[symbol_id]
-        mark = self._source.mark(symbol_id, now_ms)
-        price = round(mark.mark_price, listing.price_decimals) if mark else 1.0
-        qty = (number + 1) * 10.0**-listing.qty_decimals
-        order = ForcedOrder(
-            now_ms - _BURST_SPACING_MS,
-            symbol_id,
-            "SELL" if number % 3 else "BUY",
-            qty,
-            price,
-            price,
-            qty,
-            qty,
-        )
+        price = base_price + number // _BURST_SIZES * 10.0**-listing.price_decimals
+        qty = (1 + number % _BURST_SIZES) * 10.0**-listing.qty_decimals
+        side: OrderSide = "SELL" if number % 3 else "BUY"
+        order = ForcedOrder(now_ms - 1, symbol_id, side, qty, price, price, qty, qty)
         payload = frames.forced_order(listing, order, now_ms, self.clock_skew_ms)
         own = Message("usdm", f"{symbol_id.lower()}@forceOrder", "forceOrder", payload)
         return [own, Message("usdm", "!forceOrder@arr", "forceOrder@arr", payload)]

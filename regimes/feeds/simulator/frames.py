@@ -43,14 +43,13 @@ def kline(
     """A `kline` event; `closed` marks the one that ends the bar."""
     price, qty, quote = text_decimals(listing, venue)
     first, last, trades = _trade_ids(bar, step_ms, event_ms, closed=closed)
-    tail = "" if venue == "spot" else ',"st":1'
     return (
         f'{{"e":"kline","E":{event_ms},"s":"{listing.id}","k":{{"t":{bar.open_ms},"T":{bar.open_ms + step_ms - 1},'
         f'"s":"{listing.id}","i":"{timeframe}","f":{first},"L":{last},"o":"{bar.open:.{price}f}",'
         f'"c":"{bar.close:.{price}f}","h":"{bar.high:.{price}f}","l":"{bar.low:.{price}f}",'
         f'"v":"{bar.volume:.{qty}f}","n":{trades},"x":{"true" if closed else "false"},'
         f'"q":"{bar.quote_volume:.{quote}f}","V":"{bar.taker_volume:.{qty}f}",'
-        f'"Q":"{_taker_quote(bar):.{quote}f}","B":"0"}}{tail}}}'
+        f'"Q":"{_taker_quote(bar):.{quote}f}","B":"0"}}}}'
     ).encode()
 
 
@@ -101,9 +100,12 @@ def agg_trade(listing: Listing, venue: Venue, price: float, event_ms: int, trade
     spread = crc32(f"{listing.id}{trade_ms}".encode())
     qty = fixed((1 + spread % 50) * 10.0**-listing.qty_decimals, qty_decimals)
     maker = "true" if spread % 2 else "false"
-    head = f'{{"e":"aggTrade","E":{event_ms},"s":"{listing.id}","a":{number},"p":"{price:.{decimals}f}","q":"{qty}",'
-    extra, tail = ("", ',"M":true') if venue == "spot" else (f'"nq":"{qty}",', ',"st":1')
-    return f'{head}{extra}"f":{number},"l":{number},"T":{trade_ms},"m":{maker}{tail}}}'.encode()
+    trade = f'"p":"{price:.{decimals}f}","q":"{qty}"'
+    rest = f'"f":{number},"l":{number},"T":{trade_ms},"m":{maker}'
+    if venue == "spot":
+        return f'{{"e":"aggTrade","E":{event_ms},"s":"{listing.id}","a":{number},{trade},{rest},"M":true}}'.encode()
+    head = f'{{"e":"aggTrade","E":{event_ms},"a":{number},"s":"{listing.id}"'
+    return f'{head},{trade},"nq":"{qty}",{rest},"st":1}}'.encode()
 
 
 def levels(prices: FloatArray, qtys: FloatArray, decimals: tuple[int, int], count: int) -> Levels:

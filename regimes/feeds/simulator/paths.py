@@ -1,14 +1,16 @@
 """How a price walked inside one bar: a deterministic path that touches its open, high, low and close."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from regimes.feeds.simulator.source import FloatArray
 
-_ROUGHNESS = 0.35
-"""Size of the wobble between knots, as a share of the bar's range."""
+_ROUGHNESS: Final = 0.5
+"""Size of the wobble between two knots, as a share of the way between them."""
+_LEAST_ROUGHNESS: Final = 0.05
+"""Its least size, as a share of the bar's range."""
 
 
 class Knots(NamedTuple):
@@ -40,9 +42,11 @@ def walk(knots: Knots, decimals: int, rng: np.random.Generator) -> FloatArray:
     clock = np.arange(seconds)
     line = np.interp(clock, at, price)
     if span > 0:
-        noise = np.cumsum(rng.standard_normal(seconds)) / np.sqrt(seconds)
+        noise = np.cumsum(rng.standard_normal(seconds)) / np.sqrt(seconds / len(at))
         bridge = noise - np.interp(clock, at, noise[at])
-        folded = np.mod(line + _ROUGHNESS * span * bridge - low, 2 * span)
+        ways = np.repeat(np.abs(np.diff(price)), np.diff(at))
+        size = np.append(_ROUGHNESS * ways, 0.0) + _LEAST_ROUGHNESS * span
+        folded = np.mod(line + size * bridge - low, 2 * span)
         line = low + np.where(folded > span, 2 * span - folded, folded)
     path: FloatArray = np.round(line, decimals)
     path[at] = price

@@ -29,6 +29,10 @@ class RefusedError(Exception):
         self.message = message
 
 
+class UnknownCallError(Exception):
+    """A path that the venue does not have."""
+
+
 _NOT_TRADING: Final = RefusedError(-4108, "This contract is not in trading status.")
 
 
@@ -65,8 +69,11 @@ class RestCalls:
         }
 
     def answer(self, venue: Venue, call: str, query: Query) -> Any:
-        """The JSON body of a call. Raises RefusedError as Binance would, LookupError for a call that it lacks."""
-        return self._calls[venue][call](venue, query)
+        """The JSON body of a call. Raises RefusedError as Binance would, UnknownCallError for a call it lacks."""
+        handler = self._calls[venue].get(call)
+        if handler is None:
+            raise UnknownCallError(call)
+        return handler(venue, query)
 
     def _common(self) -> dict[str, Callable[[Venue, Query], Any]]:
         return {

@@ -44,7 +44,10 @@ def generate(
     """Draw every hour at once; each symbol is worth its profile's price at `start_row`."""
     symbols, hours = len(profiles), len(open_ms)
     usual = np.array([p.volatility for p in profiles])[:, None]
-    sigma = usual * season(open_ms) * _volatility(symbols, hours, rng) * shaping.volatility
+    level = season(open_ms) * _volatility(symbols, hours, rng)
+    # An explosion starts from no less than the usual level, however quiet the market was.
+    level = np.where(shaping.volatility > 1, np.maximum(level, 1.0) * shaping.volatility, level)
+    sigma = usual * level
     returns = sigma * _shocks(profiles, shaping, rng)
     for cascade in shaping.cascades:
         row = int((cascade.onset_ms - open_ms[0]) // HOUR_MS)

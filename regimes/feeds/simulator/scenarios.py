@@ -64,10 +64,12 @@ def shape(scenario: Scenario, first_hour_ms: int, hours: int, symbols: int, star
 
 
 def _cascade_onset(start_ms: int) -> int:
-    """Three minutes in, or at the next hour where too little of this one is left for the whole fall."""
+    """Three minutes in, or early in the next hour where too little of this one is left for the whole fall."""
     onset = start_ms + _CASCADE_AFTER_MS
-    hour_end = bar_open(onset, HOUR_MS) + HOUR_MS
-    return onset if hour_end - onset >= _CASCADE_ROOM_MS else hour_end + MINUTE_MS
+    hour_ms = bar_open(onset, HOUR_MS)
+    if hour_ms + HOUR_MS - onset < _CASCADE_ROOM_MS:
+        hour_ms += HOUR_MS
+    return max(onset, hour_ms + MINUTE_MS)
 
 
 def _spike_premium(shaping: Shaping, start_ms: int, first_hour_ms: int) -> None:

@@ -60,7 +60,7 @@ class SocketServer:
         return full
 
     async def _receive(self, connection: Connection, message: WSMessage) -> None:
-        if message.type is WSMsgType.PING and connection.mute != "half-open":
+        if message.type is WSMsgType.PING:
             await connection.socket.pong(message.data)
         elif message.type is WSMsgType.TEXT:
             self._request(connection, message.data)
