@@ -27,6 +27,8 @@ _IDLE_S: Final = 30.0
 """How long a worker sleeps when nothing is due: another process may have asked for a replay."""
 _SHORTEST_PAUSE_S: Final = 0.005
 _STORAGE_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_MOST_UNDER_WAY: Final = 64
+"""Deliveries an endpoint may have claimed and not settled."""
 _SETTLE_ALLOWANCE_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -72,6 +74,7 @@ class EndpointWorker:
         self._lease_ms = after_ms(2 * shared.timeout_s + _SETTLE_ALLOWANCE_S)
         self._wake = asyncio.Event()
         self._closing = False
+        self._sending = 0
         self._under_way: set[str] = set()
         self.endpoint = channel.endpoint
         self.state = EndpointState(fingerprint=channel.endpoint.fingerprint)
@@ -133,12 +136,14 @@ class EndpointWorker:
             # One whose settling waits for the database may be claimed again when its lease has run out.
             if delivery.id not in self._under_way:
                 self._under_way.add(delivery.id)
+                self._sending += 1
                 sending.create_task(self._deliver(delivery))
         return len(due) == slots and self._slots(now_ms) > 0
 
     def _slots(self, now_ms: int) -> int:
         breaker, workers = self.state.breaker, self._channel.traits.workers
-        return breaker.slots(now_ms, under_way=len(self._under_way), workers=workers)
+        free = _MOST_UNDER_WAY - len(self._under_way)
+        return min(breaker.slots(now_ms, under_way=self._sending, workers=workers), max(0, free))
 
     def _held_s(self, now_ms: int) -> float:
         """How long the receiver, its kind or its rates keep us from sending. Nothing is sent to a parked one anyway."""
@@ -168,11 +173,18 @@ class EndpointWorker:
                 await self._wake.wait()
 
     async def _deliver(self, delivery: Delivery) -> None:
-        began_ms, began_s = self._clock.now_ms(), self._clock.monotonic()
         try:
-            tried = await self._try(delivery)
-            if tried is not None:
+            began_ms, began_s = self._clock.now_ms(), self._clock.monotonic()
+            try:
+                tried = await self._try(delivery)
                 spent_s = self._clock.monotonic() - began_s
+                if tried is not None:
+                    await self._learn(tried, self._clock.now_ms())
+            finally:
+                # The receiver is free for the next one while the database writes about this one.
+                self._sending -= 1
+                self._wake.set()
+            if tried is not None:
                 await self._conclude(delivery, tried, began_ms, spent_s)
         finally:
             self._under_way.discard(delivery.id)
@@ -238,7 +250,6 @@ class EndpointWorker:
             note=tried.reply.note,
             is_replay=delivery.is_replay,
         )
-        await self._learn(tried, now_ms)
         if settlement.status in {DeliveryStatus.DEAD, DeliveryStatus.EXPIRED}:
             await self._until_stored(lambda: self._office.undelivered(delivery, now_ms))
         await self._until_stored(lambda: self._storage.settle(attempt, settlement))
