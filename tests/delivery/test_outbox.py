@@ -263,6 +263,23 @@ async def test_an_endpoint_that_is_gone_is_parked_told_once_and_sent_nothing_mor
     assert len(receiver.seen) == 1
 
 
+async def test_an_endpoint_that_refuses_many_at_once_is_told_of_once(storage: WatchedStorage) -> None:
+    release = asyncio.Event()
+
+    async def gone(_request: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.Response(status=410)
+
+    async with Receiver().serving() as receiver, running(storage, {"ALL": receiver.base}) as work:
+        receiver.script = [gone] * 8
+        for number in range(8):
+            await work.post(H1, nth_event(number))
+        await receiver.requests(8)
+        release.set()
+        await storage.until_settled(8)
+        assert work.office.disabled == [(H1, "HTTP 410")]
+
+
 async def test_parked_survives_a_restart_until_it_is_enabled_or_its_url_changes(
     storage: WatchedStorage,
 ) -> None:
@@ -515,9 +532,10 @@ async def test_no_more_than_the_workers_of_an_endpoint_are_under_way(storage: Wa
         for number in range(20):
             await work.post(H1, nth_event(number))
         await hung.requests(8)
-        assert work.outbox.status()[0].under_way == 8
         work.outbox.close()
         await storage.until_settled(8)
+    assert len(hung.seen) == 8
+    assert len(await storage.deliveries(event_id=None, status="pending", limit=100)) == 20
 
 
 async def test_closing_finishes_what_is_under_way_and_starts_nothing_more(storage: WatchedStorage) -> None:
