@@ -12,7 +12,7 @@ from regimes.delivery.channel import open_channels
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
 from regimes.delivery.enqueue import new_delivery
 from regimes.delivery.outbox import Outbox
-from regimes.delivery.settings import DeliverySettings
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.delivery.signing import parse_secrets
 from regimes.events import EventBody, event_id
 from regimes.storage.base import Attempt, Delivery, Settlement, Step, StorageAwayError
@@ -83,7 +83,13 @@ class Running:
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
 
     async def post(
-        self, endpoint: str, body: EventBody, *, age_ms: int = 0, expiry_ms: int | None = None, **how: Any
+        self,
+        endpoint: str,
+        body: EventBody,
+        *,
+        age_ms: int = 0,
+        settings: DeliverySettings = DEFAULTS,
+        **how: Any,
     ) -> Delivery:
         """Commit one delivery and wake the outbox, as the service does."""
         new = new_delivery(
@@ -91,7 +97,7 @@ class Running:
             render(body, **how),
             self.endpoints[endpoint],
             now_ms=self.clock.now_ms() - age_ms,
-            expiry_ms=expiry_ms,
+            settings=settings,
         )
         await self.storage.commit(Step(events=[body], deliveries=[new]))
         self.outbox.wake([endpoint])

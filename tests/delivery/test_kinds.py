@@ -5,6 +5,7 @@ from regimes.delivery.enqueue import new_delivery
 from regimes.delivery.kinds import target_for, traits
 from regimes.delivery.pace import Rate
 from regimes.delivery.schedule import CHAT_WAITS_S, JSON_WAITS_S
+from regimes.delivery.settings import DeliverySettings
 from tests.delivery.harness import DISCORD, SLACK, TELEGRAM
 from tests.delivery.messages import event, message
 
@@ -26,6 +27,16 @@ def test_chats_expire_in_an_hour_json_in_a_day() -> None:
         assert lives_ms == (24 * 60 if kind == "http" else 60) * MINUTE_MS
         assert traits(endpoint).waits_s == (JSON_WAITS_S if kind == "http" else CHAT_WAITS_S)
         assert traits(endpoint).workers == (8 if kind == "http" else 1)
+
+
+def test_the_expiry_can_be_set() -> None:
+    settings = DeliverySettings(chat_expiry_minutes=5, json_expiry_hours=2)
+    lives = {
+        kind: new_delivery(event(), message(), endpoint, now_ms=0, settings=settings).expires_at_ms
+        for kind, endpoint in BY_KIND.items()
+    }
+    assert lives["discord"] == 5 * MINUTE_MS
+    assert lives["http"] == 120 * MINUTE_MS
 
 
 @pytest.mark.parametrize(

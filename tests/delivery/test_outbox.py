@@ -10,6 +10,7 @@ from aiohttp import web
 
 from regimes.delivery import signing
 from regimes.delivery.breaker import FAILURES_TO_OPEN, FIRST_OPEN_MS, BreakerPhase
+from regimes.delivery.settings import DeliverySettings
 from regimes.delivery.targets.discord import DiscordTarget
 from regimes.errors import ConfigError
 from regimes.storage.base import DeliveryStatus, NewDelivery, Outcome, Step
@@ -410,7 +411,9 @@ async def test_a_replay_keeps_the_id_and_has_a_new_time_and_is_no_edit(storage: 
 
 async def test_what_came_too_late_expires_and_is_not_sent(storage: WatchedStorage) -> None:
     async with Receiver().serving() as receiver, running(storage, {"ALL": receiver.base}) as work:
-        late = await work.post(H1, nth_event(1), age_ms=120_000, expiry_ms=60_000)
+        late = await work.post(
+            H1, nth_event(1), age_ms=120_000, settings=DeliverySettings(json_expiry_hours=1 / 60)
+        )
         await work.post(H1, nth_event(2))
         await storage.until_settled(1)
         assert (await work.delivery(late.id)).status is DeliveryStatus.EXPIRED
@@ -420,7 +423,7 @@ async def test_what_came_too_late_expires_and_is_not_sent(storage: WatchedStorag
 async def test_a_wait_beyond_the_expiry_is_not_waited_for(storage: WatchedStorage) -> None:
     async with Receiver().serving() as receiver, running(storage, {"ALL": receiver.base}) as work:
         receiver.script = [says(429, Retry_After="600")]
-        late = await work.post(H1, nth_event(1), expiry_ms=60_000)
+        late = await work.post(H1, nth_event(1), settings=DeliverySettings(json_expiry_hours=1 / 60))
         await storage.until_settled(1)
         assert (await work.delivery(late.id)).status is DeliveryStatus.EXPIRED
         hold_ms = work.outbox.status()[0].hold_until_ms
