@@ -39,7 +39,7 @@ async def open_channels(
                 endpoint,
                 target_for(endpoint, secrets),
                 apprise if endpoint.kind is Kind.APPRISE else http,
-                traits(endpoint),
+                traits(endpoint, settings),
             )
             for endpoint in endpoints
         )

@@ -6,7 +6,7 @@ from math import ceil
 from regimes.delivery.base import Verdict
 from regimes.delivery.exchange import Tried
 from regimes.delivery.schedule import wait_s
-from regimes.storage.base import Delivery, DeliveryStatus, Settlement
+from regimes.storage.base import Attempt, Delivery, DeliveryStatus, Settlement
 
 
 def consequence(
@@ -29,6 +29,21 @@ def consequence(
     if next_at_ms >= delivery.expires_at_ms:
         return Settlement(status=DeliveryStatus.EXPIRED)
     return Settlement(status=DeliveryStatus.PENDING, next_at_ms=next_at_ms)
+
+
+def attempt_of(delivery: Delivery, tried: Tried) -> Attempt:
+    """The row of `webhook_logs` about a try."""
+    return Attempt(
+        delivery_id=delivery.id,
+        endpoint=delivery.endpoint,
+        attempt=delivery.attempt + 1,
+        started_ms=tried.began_ms,
+        duration_ms=tried.duration_ms,
+        outcome=tried.outcome,
+        status_code=tried.status_code,
+        note=tried.reply.note,
+        is_replay=delivery.is_replay,
+    )
 
 
 def after_ms(seconds: float) -> int:

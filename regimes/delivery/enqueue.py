@@ -3,6 +3,7 @@
 from regimes.alerting.message import Message, delivery_id, pack
 from regimes.delivery.endpoints import Endpoint
 from regimes.delivery.kinds import traits
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.events import EventBody
 from regimes.storage.base import NewDelivery
 
@@ -13,13 +14,12 @@ def new_delivery(
     endpoint: Endpoint,
     *,
     now_ms: int,
-    expiry_ms: int | None = None,
+    settings: DeliverySettings = DEFAULTS,
     collapse_key: str | None = None,
 ) -> NewDelivery:
     """One delivery, due at once.
 
-    now_ms: real time, the outbox's clock. expiry_ms: how long it is worth sending, by default 60 min for a chat and
-    24 h for JSON. collapse_key: by default the event's id, so that a newer state replaces one that still waits.
+    now_ms: real time, the outbox's clock. settings: how long it is worth sending. collapse_key: by default the event's id, so that a newer state replaces one that still waits.
     """
     return NewDelivery(
         id=delivery_id(message.event_id, message.revision, endpoint.name, reminder=message.reminder),
@@ -29,7 +29,7 @@ def new_delivery(
         collapse_key=collapse_key or message.event_id,
         created_ms=now_ms,
         next_at_ms=now_ms,
-        expires_at_ms=now_ms + (traits(endpoint).expiry_ms if expiry_ms is None else expiry_ms),
+        expires_at_ms=now_ms + traits(endpoint, settings).expiry_ms,
         message=pack(body, message),
         reminder=message.reminder,
     )

@@ -19,13 +19,18 @@ _OUTCOMES = {
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """How a try ended. reply: the target's reading; for no answer at all, RETRY in our own words."""
+    """How a try ended.
+
+    reply: the target's reading; for no answer at all, RETRY in our own words. memory: what the target asked to
+    remember on the way. began_ms: of the clock; duration_ms: real time.
+    """
 
     outcome: Outcome
     reply: Reply
     status_code: int | None = None
     memory: Mapping[str, str] = {}
-    """What the target has learned on the way, and asked to remember."""
+    began_ms: int = 0
+    duration_ms: int = 0
 
 
 async def exchange(
@@ -38,6 +43,7 @@ async def exchange(
     memory: Mapping[str, str],
 ) -> Tried:
     """Send one message; at most two requests, the second only because the target asked for it."""
+    began_ms, began_s = clock.now_ms(), clock.monotonic()
     known = dict(memory)
     learned: dict[str, str] = {}
     tried = await _once(target, transport, parcel, clock, edit, known)
@@ -46,7 +52,8 @@ async def exchange(
         known |= {**tried.reply.memory, **tried.reply.once}
         tried = await _once(target, transport, parcel, clock, edit, known)
         learned |= tried.reply.memory
-    return msgspec.structs.replace(tried, memory=learned)
+    duration_ms = round((clock.monotonic() - began_s) * 1000)
+    return msgspec.structs.replace(tried, memory=learned, began_ms=began_ms, duration_ms=duration_ms)
 
 
 async def _once(

@@ -9,16 +9,16 @@ from regimes.delivery.base import Target
 from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.delivery.pace import Rate
 from regimes.delivery.schedule import CHAT_WAITS_S, JSON_WAITS_S
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.delivery.targets.apprise import AppriseTarget
 from regimes.delivery.targets.discord import DiscordTarget
 from regimes.delivery.targets.http import HttpTarget
 from regimes.delivery.targets.slack import SlackTarget
 from regimes.delivery.targets.telegram import TelegramTarget
+from regimes.timeframe import HOUR_MS, MINUTE_MS
 
 _ONE_A_SECOND: Final = Rate(1, 1.0)
 _TWENTY_A_MINUTE: Final = Rate(20, 60.0)
-_CHAT_EXPIRY_MS: Final = 60 * 60_000
-_JSON_EXPIRY_MS: Final = 24 * 3_600_000
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +35,10 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     pace_key: str = ""
 
 
-def traits(endpoint: Endpoint) -> Traits:
+def traits(endpoint: Endpoint, settings: DeliverySettings = DEFAULTS) -> Traits:
     """The traits of one endpoint."""
     if endpoint.kind is Kind.HTTP:
-        return Traits(waits_s=JSON_WAITS_S, workers=8, expiry_ms=_JSON_EXPIRY_MS)
+        return Traits(waits_s=JSON_WAITS_S, workers=8, expiry_ms=round(settings.json_expiry_hours * HOUR_MS))
     rates: tuple[Rate, ...] = ()
     pace_key = endpoint.name
     if endpoint.kind is Kind.SLACK:
@@ -48,7 +48,13 @@ def traits(endpoint: Endpoint) -> Traits:
         # Ids of groups are negative; a channel's @name is as slow as a group.
         rates = (_ONE_A_SECOND,) if chat_id.isdigit() else (_ONE_A_SECOND, _TWENTY_A_MINUTE)
         pace_key = f"telegram:{chat_id}"
-    return Traits(waits_s=CHAT_WAITS_S, workers=1, expiry_ms=_CHAT_EXPIRY_MS, rates=rates, pace_key=pace_key)
+    return Traits(
+        waits_s=CHAT_WAITS_S,
+        workers=1,
+        expiry_ms=round(settings.chat_expiry_minutes * MINUTE_MS),
+        rates=rates,
+        pace_key=pace_key,
+    )
 
 
 def target_for(endpoint: Endpoint, secrets: Sequence[bytes] = ()) -> Target:

@@ -15,6 +15,8 @@ Escape: TypeAlias = Callable[[str], Iterable[str]]
 ELLIPSIS: Final = "…"
 _KEPT_CONTROLS: Final = frozenset("\n")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
+# Marks that turn the direction of what follows, with which a name can be made to read as another.
+_TURNS_TEXT: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ENDS_A_LINK: Final = frozenset("()<>[]|\"'`\\ *_~")
 _MARKS: Final = {Severity.INFO: "🔵", Severity.WARNING: "🟠", Severity.CRITICAL: "🔴"}
 
@@ -39,6 +41,8 @@ def _cleaned(char: str) -> str:
     if (char.isascii() and char.isprintable()) or char in _KEPT_CONTROLS:
         return char
     category = unicodedata.category(char)
+    if char in _TURNS_TEXT:
+        return ""
     if category == "Cs":
         return "\N{REPLACEMENT CHARACTER}"
     return " " if category in {"Cc", "Zl", "Zp"} else char

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
 
 import msgspec
 import structlog
@@ -15,12 +14,12 @@ from regimes.delivery.channel import Channel
 from regimes.delivery.counters import Counters
 from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.delivery.pace import Pace
+from regimes.delivery.patience import Patience
 from regimes.delivery.state import EndpointState
 from regimes.delivery.worker import EndpointWorker, Shared
-from regimes.errors import ConfigError, StorageError
+from regimes.errors import ConfigError
 from regimes.storage.base import Delivery, NewDelivery, Step, Storage
 
-_STORAGE_PAUSE_S: Final = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -156,14 +155,12 @@ class Outbox:
                 worker.hold(until_ms)
 
     async def _restore(self) -> None:
-        while True:
-            try:
-                stored = await self._storage.endpoints()
-                break
-            except StorageError as error:
-                _log.warning("storage_away", error=str(error))
-                self.counters.storage_errors += 1
-                await asyncio.sleep(_STORAGE_PAUSE_S)
+        stored: dict[str, bytes] = {}
+
+        async def load() -> None:
+            stored.update(await self._storage.endpoints())
+
+        await Patience(self.counters, "outbox").until_done(load)
         for name, worker in self._workers.items():
             worker.restore(stored.get(name))
 

@@ -129,6 +129,7 @@ _WORDS: Final[dict[type[Exception], tuple[Failure, str]]] = {
     ssl.SSLError: (Failure.TLS, "handshake failed"),
     aiohttp.ClientResponseError: (Failure.UNREADABLE, ""),
     aiohttp.InvalidURL: (Failure.UNUSABLE, "not a valid address"),
+    aiohttp.NonHttpUrlClientError: (Failure.UNUSABLE, "not a valid address"),
     aiohttp.ClientError: (Failure.CLOSED, ""),
     OSError: (Failure.CLOSED, ""),
     ValueError: (Failure.UNUSABLE, "not a valid address"),

@@ -1,7 +1,7 @@
 """One endpoint's deliveries: claimed when due, sent a few at a time, settled; no other endpoint waits for them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -11,12 +11,14 @@ import structlog
 from regimes.alerting.message import Parcel, unpack
 from regimes.clock import Clock
 from regimes.delivery.base import Reply, Verdict
+from regimes.delivery.breaker import Breaker, BreakerPhase
 from regimes.delivery.channel import Channel
-from regimes.delivery.consequence import after_ms, consequence
+from regimes.delivery.consequence import after_ms, attempt_of, consequence
 from regimes.delivery.counters import Counters
 from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.delivery.exchange import Tried, exchange
 from regimes.delivery.pace import Pace
+from regimes.delivery.patience import Patience
 from regimes.delivery.state import EndpointState, held, is_worth_storing, learned, restored
 from regimes.errors import StorageError
 from regimes.storage.base import Attempt, Delivery, DeliveryStatus, Outcome, Storage
@@ -26,7 +28,9 @@ LATE_FROM_MS: Final = 60_000
 _IDLE_S: Final = 30.0
 """How long a worker sleeps when nothing is due: another process may have asked for a replay."""
 _SHORTEST_PAUSE_S: Final = 0.005
-_STORAGE_PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_AHEAD: Final = 4
+_MOST_UNDER_WAY: Final = 64
+"""Deliveries an endpoint may have claimed and not settled."""
 _SETTLE_ALLOWANCE_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -68,17 +72,20 @@ class EndpointWorker:
         self._clock = shared.clock
         self._office = office
         self._pace = pace
+        self._patience = Patience(shared.counters, channel.endpoint.name)
         # Two requests at most and the time to settle: nobody else may send a delivery while this worker might.
         self._lease_ms = after_ms(2 * shared.timeout_s + _SETTLE_ALLOWANCE_S)
         self._wake = asyncio.Event()
         self._closing = False
+        self._senders = asyncio.Semaphore(channel.traits.workers)
+        self._unsent = 0
         self._under_way: set[str] = set()
         self.endpoint = channel.endpoint
         self.state = EndpointState(fingerprint=channel.endpoint.fingerprint)
 
     @property
     def under_way(self) -> int:
-        """Deliveries being sent or settled."""
+        """Deliveries claimed and not settled."""
         return len(self._under_way)
 
     def restore(self, stored: bytes | None) -> None:
@@ -106,17 +113,15 @@ class EndpointWorker:
 
     async def run(self) -> None:
         """Work until closed. A database that is away is waited for."""
-        failures = 0
         async with asyncio.TaskGroup() as sending:
             while not self._closing:
                 self._wake.clear()
                 try:
                     is_more = await self._start_due(sending)
                     pause_s = 0.0 if is_more else await self._pause_s()
-                    failures = 0
+                    self._patience.succeeded()
                 except StorageError as error:
-                    pause_s = self._storage_failed(error, failures)
-                    failures += 1
+                    pause_s = self._patience.failed(error)
                 if pause_s > 0:
                     await self._sleep(pause_s)
 
@@ -133,12 +138,17 @@ class EndpointWorker:
             # One whose settling waits for the database may be claimed again when its lease has run out.
             if delivery.id not in self._under_way:
                 self._under_way.add(delivery.id)
+                self._unsent += 1
                 sending.create_task(self._deliver(delivery))
         return len(due) == slots and self._slots(now_ms) > 0
 
     def _slots(self, now_ms: int) -> int:
+        """How many deliveries to claim: as many as may be sent now, and from a healthy receiver's backlog some more."""
         breaker, workers = self.state.breaker, self._channel.traits.workers
-        return breaker.slots(now_ms, under_way=len(self._under_way), workers=workers)
+        slots = breaker.slots(now_ms, under_way=self._unsent, workers=workers)
+        if workers > 1 and breaker == Breaker() and self._unsent <= workers:
+            slots = _AHEAD * workers - self._unsent
+        return max(0, min(slots, _MOST_UNDER_WAY - len(self._under_way)))
 
     def _held_s(self, now_ms: int) -> float:
         """How long the receiver, its kind or its rates keep us from sending. Nothing is sent to a parked one anyway."""
@@ -168,24 +178,38 @@ class EndpointWorker:
                 await self._wake.wait()
 
     async def _deliver(self, delivery: Delivery) -> None:
-        began_ms, began_s = self._clock.now_ms(), self._clock.monotonic()
         try:
-            tried = await self._try(delivery)
+            tried = await self._try_in_turn(delivery)
             if tried is not None:
-                spent_s = self._clock.monotonic() - began_s
-                await self._conclude(delivery, tried, began_ms, spent_s)
+                await self._conclude(delivery, tried)
         finally:
             self._under_way.discard(delivery.id)
             self._wake.set()
 
+    async def _try_in_turn(self, delivery: Delivery) -> Tried | None:
+        """Try it when a sender is free; the sender is free again before the database writes about the delivery."""
+        try:
+            async with self._senders:
+                tried = await self._try(delivery)
+            if tried is not None:
+                await self._learn(tried, self._clock.now_ms())
+            return tried
+        finally:
+            self._unsent -= 1
+            self._wake.set()
+
     async def _try(self, delivery: Delivery) -> Tried | None:
-        """Send it; None when the lease is too short for that by now, and somebody may claim it anew."""
-        if self.state.breaker.parked_reason is not None:
-            return _not_sent(f"endpoint is disabled: {self.state.breaker.parked_reason}")
+        """Send it; None to leave it: its lease runs out, and whoever may send then claims it anew."""
+        now_ms = self._clock.now_ms()
+        phase = self.state.breaker.phase(now_ms)
+        if phase is BreakerPhase.PARKED:
+            return _not_sent(f"endpoint is disabled: {self.state.breaker.parked_reason}", now_ms)
+        if self._closing or phase is BreakerPhase.OPEN:
+            return None
         try:
             parcel = unpack(delivery.message)
         except msgspec.DecodeError:
-            return _not_sent("stored message cannot be read")
+            return _not_sent("stored message cannot be read", now_ms)
         while (wait_s := self._held_s(self._clock.now_ms())) > 0:
             if not self._lease_covers(delivery, wait_s):
                 return None
@@ -197,28 +221,27 @@ class EndpointWorker:
         return delivery.lease_until_ms is not None and done_ms <= delivery.lease_until_ms
 
     async def _send(self, delivery: Delivery, parcel: Parcel) -> Tried:
-        began_s = self._clock.monotonic()
+        began_ms, began_s = self._clock.now_ms(), self._clock.monotonic()
         self._pace.begin(began_s)
+        # A replay is wanted as a message of its own.
+        may_edit = parcel.message.may_edit and not delivery.is_replay
         try:
             return await exchange(
                 self._channel.target,
                 self._channel.transport,
-                _with_lateness(parcel, delivery, self._clock.now_ms()),
+                _with_lateness(parcel, delivery, began_ms),
                 self._clock,
-                # A replay is wanted as a message of its own.
-                edit=delivery.provider_message_id
-                if parcel.message.may_edit and not delivery.is_replay
-                else None,
+                edit=delivery.provider_message_id if may_edit else None,
                 memory=self.state.memory,
             )
         except Exception as error:  # noqa: BLE001 (a fault in one target must not stop the others)
             _log.error("delivery_failed_inside", endpoint=self.endpoint.name, error=type(error).__name__)
-            note = f"internal error: {type(error).__name__}"
-            return Tried(outcome=Outcome.RETRY, reply=Reply(verdict=Verdict.RETRY, note=note))
+            reply = Reply(verdict=Verdict.RETRY, note=f"internal error: {type(error).__name__}")
+            return Tried(outcome=Outcome.RETRY, reply=reply, began_ms=began_ms)
         finally:
             self._pace.end(began_s, self._clock.monotonic())
 
-    async def _conclude(self, delivery: Delivery, tried: Tried, began_ms: int, spent_s: float) -> None:
+    async def _conclude(self, delivery: Delivery, tried: Tried) -> None:
         now_ms = self._clock.now_ms()
         settlement = consequence(
             delivery,
@@ -227,43 +250,32 @@ class EndpointWorker:
             jitter=self._shared.jitter(),
             now_ms=now_ms,
         )
-        attempt = Attempt(
-            delivery_id=delivery.id,
-            endpoint=self.endpoint.name,
-            attempt=delivery.attempt + 1,
-            started_ms=began_ms,
-            duration_ms=round(spent_s * 1000),
-            outcome=tried.outcome,
-            status_code=tried.status_code,
-            note=tried.reply.note,
-            is_replay=delivery.is_replay,
-        )
-        await self._learn(tried, now_ms)
+        attempt = attempt_of(delivery, tried)
         if settlement.status in {DeliveryStatus.DEAD, DeliveryStatus.EXPIRED}:
-            await self._until_stored(lambda: self._office.undelivered(delivery, now_ms))
-        await self._until_stored(lambda: self._storage.settle(attempt, settlement))
-        self._count(attempt, settlement.status, spent_s)
+            await self._patience.until_done(lambda: self._office.undelivered(delivery, now_ms))
+        await self._patience.until_done(lambda: self._storage.settle(attempt, settlement))
+        self._count(attempt, settlement.status)
 
     async def _learn(self, tried: Tried, now_ms: int) -> None:
         """Breaker, holds and memory after a try; stored when a restart should know."""
         reply, before = tried.reply, self.state
-        if reply.verdict is Verdict.PARK and before.breaker.parked_reason is None:
-            # The alert first: a crash between the two repeats it rather than losing it.
-            await self._until_stored(
-                lambda: self._office.endpoint_disabled(self.endpoint, reply.note, now_ms)
-            )
+        after = self.state = learned(before, tried, now_ms)
         if reply.hold_kind:
             self._office.hold_kind(self.endpoint.kind, now_ms + after_ms(reply.hold_s or 0.0))
-        self.state = learned(self.state, tried, now_ms)
-        if is_worth_storing(before, self.state, now_ms):
-            await self._until_stored(
+        if after.breaker.parked_reason != before.breaker.parked_reason:
+            # Told before it is stored: a crash between the two repeats the alert rather than losing it.
+            await self._patience.until_done(
+                lambda: self._office.endpoint_disabled(self.endpoint, reply.note, now_ms)
+            )
+        if is_worth_storing(before, after, now_ms):
+            await self._patience.until_done(
                 lambda: self._storage.put_endpoint(self.endpoint.name, self.state.encode())
             )
 
-    def _count(self, attempt: Attempt, status: DeliveryStatus, spent_s: float) -> None:
+    def _count(self, attempt: Attempt, status: DeliveryStatus) -> None:
         counters, name = self._shared.counters, self.endpoint.name
         counters.tries[name, attempt.outcome] += 1
-        counters.seconds[name] += spent_s
+        counters.seconds[name] += attempt.duration_ms / 1000
         if status is not DeliveryStatus.PENDING:
             counters.ended[name, status] += 1
         if status is not DeliveryStatus.DELIVERED:
@@ -277,28 +289,10 @@ class EndpointWorker:
                 then=status.value,
             )
 
-    async def _until_stored(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write, again and again while the database is away: what was sent must not be forgotten."""
-        failures = 0
-        while True:
-            try:
-                return await write()
-            except StorageError as error:
-                await asyncio.sleep(self._storage_failed(error, failures))
-                failures += 1
 
-    def _storage_failed(self, error: StorageError, failures: int) -> float:
-        """Count and tell; seconds to wait before the next call."""
-        self._shared.counters.storage_errors += 1
-        if failures == 0:
-            _log.warning("storage_away", endpoint=self.endpoint.name, error=str(error))
-        return _STORAGE_PAUSES_S[min(failures, len(_STORAGE_PAUSES_S) - 1)]
-
-
-def _not_sent(reason: str) -> Tried:
-    return Tried(
-        outcome=Outcome.PERMANENT, reply=Reply(verdict=Verdict.PERMANENT, note=f"not sent: {reason}")
-    )
+def _not_sent(reason: str, now_ms: int) -> Tried:
+    reply = Reply(verdict=Verdict.PERMANENT, note=f"not sent: {reason}")
+    return Tried(outcome=Outcome.PERMANENT, reply=reply, began_ms=now_ms)
 
 
 def _with_lateness(parcel: Parcel, delivery: Delivery, now_ms: int) -> Parcel:

@@ -37,9 +37,7 @@ class Buffer:
 
     def add(self, rows: list[Item]) -> None:
         """Take rows; they are written within the interval."""
-        room = (self._rows.maxlen or 0) - len(self._rows)
-        if len(rows) > room:
-            self.dropped["full"] += len(rows) - room
+        self._count_full(len(rows))
         self._rows.extend(rows)
         if self._rows and (self._timer is None or self._timer.done()):
             self._timer = asyncio.create_task(self._keep_flushing())
@@ -90,10 +88,15 @@ class Buffer:
                 self.dropped["refused"] += 1
 
     def _put_back(self, batch: list[Item]) -> None:
-        room = (self._rows.maxlen or 0) - len(self._rows)
-        kept = batch[max(0, len(batch) - room) :]
-        self.dropped["full"] += len(batch) - len(kept)
-        self._rows.extendleft(reversed(kept))
+        """Before what came meanwhile; where there is no room for all, the oldest go."""
+        excess = self._count_full(len(batch))
+        self._rows.extendleft(reversed(batch[excess:]))
+
+    def _count_full(self, coming: int) -> int:
+        excess = max(0, len(self._rows) + coming - (self._rows.maxlen or 0))
+        if excess:
+            self.dropped["full"] += excess
+        return excess
 
 
 def _change(rows: list[Item]) -> AddRows:

@@ -190,6 +190,9 @@ class FailoverStorage(Store):
         except RegimesError as error:
             self.last_error = str(error)
             self.primary.abandon()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the spool serves on and the next try may succeed
+            self.last_error = f"return failed: {type(error).__name__}"
+            self.primary.abandon()
         else:
             self._on_state(None)
 

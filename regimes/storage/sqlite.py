@@ -1,6 +1,7 @@
 """One SQLite file: readable by its owner alone, durable at each commit, readers never wait for the writer."""
 
 import asyncio
+import errno
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +20,7 @@ from regimes.storage.store import ResultT, Work
 
 BUSY_S: Final = 5.0
 GROUP_LIMIT: Final = 64
-_WRITER_PRAGMAS: Final = ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864")
+_WRITER_PRAGMAS: Final = ("synchronous = FULL", "journal_size_limit = 67108864")
 _READER_PRAGMAS: Final = ("query_only = ON",)
 _TRANSLATED: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 _Job: TypeAlias = tuple[Callable[[Session], Awaitable[Any]], asyncio.Future[Any]]
@@ -60,6 +61,7 @@ class SqliteStorage(Database):
 
     async def open(self) -> None:
         try:
+            self._protect()
             self._writer = await self._connect(_WRITER_PRAGMAS)
             self._reader = await self._connect(_READER_PRAGMAS)
             self._serving = asyncio.create_task(self._serve(self._writer))
@@ -96,25 +98,42 @@ class SqliteStorage(Database):
         files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
         return sum(file.stat().st_size for file in files if file.exists())
 
-    async def _connect(self, pragmas: Sequence[str]) -> aiosqlite.Connection:
-        # SQLite gives its journal files the mode of the database, so it must be right before the first of them.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    def _protect(self) -> None:
+        """Before SQLite opens it: the journal files get the mode of the database."""
+        if self.path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # A file that exists must not be opened here: closing it would drop the locks that SQLite may hold on it.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         self.path.chmod(0o600)
+
+    async def _connect(self, pragmas: Sequence[str]) -> aiosqlite.Connection:
         connection = await aiosqlite.connect(self.path, timeout=BUSY_S, isolation_level=None)
         try:
+            await self._use_log(connection)
             for pragma in pragmas:
                 await connection.execute_fetchall(f"PRAGMA {pragma}")
-            ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode")
-            self._require_log(mode)
         except BaseException:
             await connection.close()
             raise
         return connection
 
-    def _require_log(self, journal_mode: str) -> None:
-        if journal_mode != "wal":
+    async def _use_log(self, connection: aiosqlite.Connection) -> None:
+        """Write ahead. Another process doing the same at this moment is waited for: SQLite itself does not."""
+        deadline = asyncio.get_running_loop().time() + BUSY_S
+        while True:
+            try:
+                ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.02)
+            else:
+                break
+        if mode != "wal":
             raise StorageError(
-                f"{self.place} cannot keep a write-ahead log (journal mode {journal_mode}): use a local disk"
+                f"{self.place} cannot keep a write-ahead log (journal mode {mode}): use a local disk"
             )
 
     async def _disconnect(self) -> None:
@@ -176,7 +195,7 @@ class SqliteStorage(Database):
         """Say what is wrong and what to do."""
         if isinstance(error, OSError):
             return StorageError(
-                f"{self.place} cannot be opened ({error.strerror}): create the folder, or allow writing there"
+                f"{self.place} cannot be opened ({error.strerror}): name a file in a folder that exists and can be written to"
             )
         code = getattr(error, "sqlite_errorcode", None)
         if code is None or isinstance(error, sqlite3.IntegrityError):

@@ -59,13 +59,17 @@ def test_stored_and_read_again_at_any_point_it_goes_on_the_same(steps: list[tupl
     now_ms = 0
     for what, passed_ms in steps:
         now_ms += passed_ms
-        kept, stored = (
-            {
-                "ok": b.succeeded,
-                "bad": lambda b=b: b.failed(now_ms),
-                "park": lambda b=b: b.parked(now_ms, "x"),
-            }[what]()
-            for b in (kept, msgspec.json.decode(msgspec.json.encode(stored), type=Breaker))
-        )
+        read_again = msgspec.json.decode(msgspec.json.encode(stored), type=Breaker)
+        kept, stored = advanced(kept, what, now_ms), advanced(read_again, what, now_ms)
         assert kept == stored
         assert 0 <= kept.slots(now_ms, under_way=0, workers=4) <= 4
+
+
+def advanced(breaker: Breaker, what: str, now_ms: int) -> Breaker:
+    match what:
+        case "ok":
+            return breaker.succeeded()
+        case "bad":
+            return breaker.failed(now_ms)
+        case _:
+            return breaker.parked(now_ms, "HTTP 404")

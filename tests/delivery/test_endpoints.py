@@ -32,9 +32,7 @@ def test_a_discord_thread_and_a_telegram_topic_are_kept() -> None:
 
 
 def test_kinds_are_recognised_by_url_and_the_rest_is_http() -> None:
-    urls = ",".join(
-        [DISCORD, TELEGRAM, SLACK, "https://hooks.example.com/x", "http://10.0.0.1:8080/discord.com"]
-    )
+    urls = f"{DISCORD},{TELEGRAM},{SLACK},https://hooks.example.com/x,http://10.0.0.1:8080/discord.com"
     kinds = [endpoint.kind.value for endpoint in parse_endpoints({"ALL": urls})]
     assert kinds == ["discord", "telegram", "slack", "http", "http"]
 

@@ -30,6 +30,10 @@ def ampersands(text: str) -> list[str]:
     return [char.replace("&", "&amp;") for char in text]
 
 
+def test_marks_that_turn_text_around_are_taken_out() -> None:
+    assert markup.clean("BTC\u202eTDSU/\u202c") == "BTCTDSU/"
+
+
 @given(texts.map(markup.clean), st.integers(0, 200))
 def test_what_is_cut_fits_and_is_a_whole_beginning_with_an_ellipsis(text: str, units: int) -> None:
     fitted = markup.fit(text, units, ampersands)

@@ -7,7 +7,8 @@ RATES = (Rate(1, 1.0), Rate(20, 60.0))
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 2)), min_size=1, max_size=80))
 def test_sends_that_wait_as_told_never_exceed_any_rate(steps: list[tuple[float, float]]) -> None:
-    pace, now, ends = Pace(RATES), 0.0, []
+    pace, now = Pace(RATES), 0.0
+    ends: list[float] = []
     for idle_s, took_s in steps:
         now += idle_s
         now += pace.wait_s(now)

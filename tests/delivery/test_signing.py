@@ -7,7 +7,7 @@ from regimes.delivery import signing
 from regimes.delivery.signing import SignatureError, decode_secret, parse_secrets, sign, verify
 from regimes.errors import ConfigError
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PUBLISHED = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def case_headers(case: dict[str, Any], signature: str) -> dict[str, str]:
@@ -111,7 +111,8 @@ def test_without_a_secret_id_and_time_are_sent_but_no_signature() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["whsec_!!!notbase64!!!", "whsec_c2hvcnQ=", f"{SECRET},{SECRET},{SECRET}", "whsec_\u00e4\u00e4"]
+    "text",
+    ["whsec_!!!notbase64!!!", "whsec_c2hvcnQ=", f"{PUBLISHED},{PUBLISHED},{PUBLISHED}", "whsec_\u00e4\u00e4"],
 )
 def test_a_wrong_secret_is_refused_in_words_that_do_not_show_it(text: str) -> None:
     with pytest.raises(ConfigError, match="WEBHOOK_SECRET") as caught:

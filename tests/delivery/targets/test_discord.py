@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from regimes.alerting.message import Message
 from regimes.delivery import markup
@@ -30,7 +30,6 @@ def answer(status: int, body: Any = None, **headers: str) -> Response:
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
-@settings(deadline=None)
 @given(messages)
 def test_no_body_ever_breaks_a_limit(told: Message) -> None:
     _, _, payload = built(told)
@@ -48,7 +47,6 @@ def test_no_body_ever_breaks_a_limit(told: Message) -> None:
     assert sum(map(size, texts)) <= discord.TOTAL
 
 
-@settings(deadline=None)
 @given(messages)
 def test_no_text_is_ever_taken_for_markdown_and_no_escape_is_cut(told: Message) -> None:
     made = embed(told)
@@ -79,7 +77,6 @@ def _links_at(description: str) -> int:
     return found.start() if found else len(description)
 
 
-@settings(deadline=None)
 @given(messages)
 def test_nobody_is_ever_called(told: Message) -> None:
     assert built(told)[2]["allowed_mentions"] == {"parse": []}

@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from regimes.alerting.message import Message
 from regimes.delivery import markup
@@ -32,7 +32,6 @@ def texts(payload: dict[str, Any]) -> list[str]:
     return found
 
 
-@settings(deadline=None)
 @given(messages)
 def test_no_body_ever_breaks_a_limit(told: Message) -> None:
     payload = built(told)
@@ -52,7 +51,6 @@ def test_no_body_ever_breaks_a_limit(told: Message) -> None:
             assert all(0 < markup.utf16_units(part["text"]) <= slack.SECTION for part in block["elements"])
 
 
-@settings(deadline=None)
 @given(messages)
 def test_no_text_holds_a_bare_sign_that_slack_would_act_on(told: Message) -> None:
     for text in texts(built(told)):

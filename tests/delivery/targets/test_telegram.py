@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from regimes.alerting.message import Link, Message
 from regimes.delivery import markup
@@ -76,7 +76,6 @@ def bad(description: str, **more: Any) -> Response:
     return answer(400, {"ok": False, "error_code": 400, "description": description, **more})
 
 
-@settings(deadline=None)
 @given(messages)
 def test_no_text_ever_breaks_the_limit_or_its_markup(told: Message) -> None:
     text = html_text(told)
@@ -84,7 +83,6 @@ def test_no_text_ever_breaks_the_limit_or_its_markup(told: Message) -> None:
     assert read(text).strip()
 
 
-@settings(deadline=None)
 @given(messages)
 def test_the_plain_form_fits_and_has_no_markup_of_ours(told: Message) -> None:
     text = plain_text(told)
@@ -93,7 +91,6 @@ def test_the_plain_form_fits_and_has_no_markup_of_ours(told: Message) -> None:
     assert "<" not in plain_text(bare)
 
 
-@settings(deadline=None)
 @given(messages)
 def test_every_button_has_a_label_and_a_web_address(told: Message) -> None:
     _, payload = built(told)
