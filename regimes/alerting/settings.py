@@ -19,40 +19,77 @@ class AlertingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     minimum_severity: Annotated[SeverityName, BeforeValidator(_upper)] = Field(
-        "WARNING",
+        default="WARNING",
         description="Least severity that is sent: INFO, WARNING or CRITICAL; lower = more messages.",
     )
     cooldown_minutes: float = Field(
-        180.0,
+        default=180.0,
         ge=0,
         description="After a message, minutes in which a new episode of the same type and symbol is not sent "
         "unless it is more severe; higher = fewer messages.",
     )
     burst_count: int = Field(
-        4,
+        default=4,
         ge=2,
         description="From this many new episodes of one type within burst_seconds on, they become one message.",
     )
     burst_seconds: float = Field(
-        30.0, gt=0, le=300, description="Length of that window in seconds; the message leaves when it ends."
+        default=30.0,
+        gt=0,
+        le=300,
+        description="Length of that window in seconds; the message leaves when it ends.",
     )
     repeat_hours: float = Field(
-        6.0,
+        default=6.0,
         ge=0,
         description="A CRITICAL episode that stays open is sent again after so many hours; 0 = never.",
     )
     daily_cap: int = Field(
-        40,
+        default=40,
         ge=0,
         description="Messages an endpoint gets in 24 h before all but CRITICAL ones are held back; a last message "
         "says so; 0 = no cap.",
     )
-    digest: bool = Field(False, description="Send what was below minimum_severity once a day in one message.")
+    digest: bool = Field(
+        default=False, description="Send what was below minimum_severity once a day in one message."
+    )
     digest_hour_utc: int = Field(
-        8, ge=0, le=23, description="Hour of the day, UTC, in which the digest leaves."
+        default=8, ge=0, le=23, description="Hour of the day, UTC, in which the digest leaves."
     )
 
     @property
     def minimum(self) -> Severity:
         """The least severity as a rank."""
         return Severity[self.minimum_severity]
+
+
+class AdminSettings(BaseModel):
+    """When the service speaks of itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    feed_stale_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds a stream may be without connection before SYSTEM_FEED_STALE; lower = sooner, more often.",
+    )
+    gap_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="Least length in seconds of a gap in the liquidations that SYSTEM_FEED_GAP tells once it has ended.",
+    )
+    clock_skew_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="Seconds between this machine's clock and the exchange's from which on SYSTEM_CLOCK_SKEW is told.",
+    )
+    db_down_minutes: float = Field(
+        default=30.0,
+        ge=0,
+        description="Minutes the database may be away before SYSTEM_DB_DOWN; until then the spool quietly takes all.",
+    )
+    disk_free_mb: float = Field(
+        default=500.0,
+        ge=0,
+        description="Megabytes free where data are stored below which SYSTEM_DISK_LOW is told; 0 = never.",
+    )

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from regimes.engine import Engine
+from regimes.events import Event
 from regimes.observations import Candle, Observation, Tick
 from regimes.timeframe import DAY_MS, HOUR_MS, to_ms
 
@@ -19,38 +22,50 @@ def known_at_ms(observation: Observation) -> int:
     return observation.ts_ms
 
 
-async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int) -> int:
+class Replayed(msgspec.Struct):
+    """How many observations were taken, and the events they brought about."""
+
+    taken: int = 0
+    events: list[Event] = []
+
+
+async def replay(
+    engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int
+) -> Replayed:
     """Take history known by `now_ms`, with a tick an hour in the last 14 days and a tick a day before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
-    open and close where they would have; what they announced then is not passed on. Other tasks get a turn now
-    and then. Returns how many observations were taken.
+    open and close where they would have. Other tasks get a turn now and then.
     """
-    end_ms, slices, taken = 0, 0, 0
+    done, end_ms, slices = Replayed(), 0, 0
+
+    def step(observation: Observation) -> None:
+        done.events += engine.step(observation).events
+
+    def tick(ts_ms: int) -> None:
+        if engine.now_ms <= ts_ms <= now_ms:
+            step(Tick(ts_ms))
+
     for item in history:
         known_ms = known_at_ms(item)
         if known_ms > now_ms:
             break
         if known_ms > end_ms:
             if end_ms:
-                _tick(engine, end_ms + interval_ms, now_ms)
+                tick(end_ms + interval_ms)
             end_ms = _slice_end(known_ms, now_ms)
-            _tick(engine, end_ms, now_ms)
+            # Time goes before data, else the newest would be refused as coming from the future.
+            tick(min(end_ms, now_ms))
             slices += 1
             if slices % SLICES_A_TURN == 0:
                 await asyncio.sleep(0)
-        engine.step(item)
-        taken += 1
-    engine.step(Tick(now_ms))
-    return taken
+        step(item)
+        done.taken += 1
+    step(Tick(now_ms))
+    return done
 
 
 def _slice_end(known_ms: int, now_ms: int) -> int:
     """End of the hour, or further back of the day, in which something was known; its own end belongs to it."""
     length_ms = HOUR_MS if known_ms > now_ms - HOURLY_DAYS * DAY_MS else DAY_MS
     return -(-known_ms // length_ms) * length_ms
-
-
-def _tick(engine: Engine, ts_ms: int, now_ms: int) -> None:
-    if engine.now_ms <= ts_ms <= now_ms:
-        engine.step(Tick(ts_ms))

@@ -24,7 +24,7 @@ _ENDED_EVENTS: Final = (
 )
 _PURGE: Final = {
     "market_events": _ENDED_EVENTS,
-    "decisions": _oldest("decisions", "event_id, ts_ms, revision, route, action", "ts_ms"),
+    "decisions": _oldest("decisions", "event_id, ts_ms, revision, endpoint, action", "ts_ms"),
     "deliveries": _oldest(
         "deliveries", "id", "created_ms", "AND status <> 'pending' AND lease_until_ms IS NULL "
     ),

@@ -1,0 +1,208 @@
+"""Everything between the engine's events and the people: storage, policy, outbox, and the watch over the service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+
+from regimes.alerting.policy import Policy
+from regimes.alerting.records import Route
+from regimes.alerting.system import SystemWatch
+from regimes.clock import Clock, SystemClock
+from regimes.config import Settings
+from regimes.delivery.channel import Channel, open_channels
+from regimes.delivery.desk import AlertDesk, Written
+from regimes.delivery.endpoints import Endpoint, parse_endpoints
+from regimes.delivery.outbox import Outbox
+from regimes.delivery.signing import parse_secrets
+from regimes.errors import StorageError
+from regimes.events import Event
+from regimes.pipeline.archive import Archive
+from regimes.pipeline.batch import Batch
+from regimes.pipeline.health import Health
+from regimes.pipeline.pipeline import Pipeline
+from regimes.pipeline.resume import Resume
+from regimes.storage.base import Storage
+from regimes.storage.factory import storage_for
+from regimes.timeframe import DAY_MS
+
+POLICY_S: Final = 0.5
+HEALTH_S: Final = 2.0
+CLOSE_S: Final = 5.0
+_MOST_LIQUIDATIONS: Final = 1_000_000
+_log = structlog.get_logger(__name__)
+
+
+class Alerts:
+    """One pipeline's alerts. Open with `open_alerts`, hand `resume` to the pipeline, `attach` it, then `run`.
+
+    storage, outbox, desk and health are there to be asked by commands and pages.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, storage: Storage, channels: tuple[Channel, ...], real: Clock
+    ) -> None:
+        self.storage = storage
+        self.endpoints = tuple(channel.endpoint for channel in channels)
+        self.watch = SystemWatch()
+        self.outbox = Outbox(
+            channels,
+            storage,
+            real,
+            timeout_s=settings.delivery.timeout_seconds,
+            fallback=settings.delivery.fallback,
+            on_disabled=self._disabled,
+        )
+        self.desk = AlertDesk(
+            Policy(settings.alerting, routes(self.endpoints, settings)),
+            storage,
+            self.endpoints,
+            real,
+            state=self._state,
+            links=_links(settings),
+            wake=self.outbox.wake,
+            on_written=self._written,
+        )
+        self.health = Health(settings, self.watch, channels, real)
+        self._archive = Archive(storage, settings.storage, clock, real)
+        self._settings = settings
+        self._clock = clock
+        self._pipeline: Pipeline | None = None
+        self._on_written: list[Callable[[Written], None]] = []
+
+    def on_written(self, callback: Callable[[Written], None]) -> None:
+        """Tell of events once they are on disk."""
+        self._on_written.append(callback)
+
+    async def resume(self) -> Resume:
+        """Read what the run before this one left. Raises StorageError."""
+        state = await self.storage.load_state()
+        if "policy" in state:
+            self.desk.policy.restore(state["policy"])
+        if "system" in state:
+            self.watch.restore(state["system"])
+        await self.desk.load_silences()
+        since_ms = self._clock.now_ms() - DAY_MS
+        liquidations = await self.storage.liquidations(
+            since_ms=since_ms, symbol=None, limit=_MOST_LIQUIDATIONS
+        )
+        return Resume(state.get("engine"), liquidations)
+
+    def attach(self, pipeline: Pipeline) -> None:
+        """Take what the pipeline brings about."""
+        self._pipeline = pipeline
+        pipeline.subscribe(on_batch=self._took)
+
+    async def run(self) -> None:
+        """Decide, write, send and watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for part in (
+                self.desk.run(),
+                self.outbox.run(),
+                self._archive.run(self._save),
+                self._every(POLICY_S, self._let_policy_speak),
+                self._every(HEALTH_S, self._look_around),
+            ):
+                group.create_task(part)
+
+    async def close(self) -> None:
+        """Write the last state and what still waits; send nothing more."""
+        self._save()
+        try:
+            await asyncio.wait_for(self.desk.drained(), CLOSE_S)
+        except TimeoutError:
+            _log.error("alerts_left_unstored", waiting=self.desk.waiting, error=self.desk.last_error)
+        self.outbox.close()
+
+    def _took(self, batch: Batch) -> None:
+        self._archive.take(batch)
+        events = [*batch.events, *self.health.gaps(batch)]
+        if events:
+            self.desk.take(events, batch.now_ms)
+
+    def _let_policy_speak(self) -> None:
+        self.desk.tick(self._now_ms())
+
+    async def _look_around(self) -> None:
+        with suppress(StorageError):
+            await self.desk.load_silences()
+        if self._pipeline is not None:
+            events = await self.health.look(self._pipeline, self.storage, self.desk, self._now_ms())
+            self._tell(events)
+
+    def _tell(self, events: list[Event]) -> None:
+        if events:
+            self.desk.take(events, self._now_ms())
+
+    async def _disabled(self, endpoint: Endpoint, reason: str, _now_ms: int) -> None:
+        self._tell(self.health.disabled(endpoint, reason, self._now_ms()))
+
+    def _written(self, written: Written) -> None:
+        for callback in self._on_written:
+            callback(written)
+
+    def _save(self) -> None:
+        if self._pipeline is not None and self._pipeline.live.is_set():
+            self.desk.save()
+
+    def _state(self) -> Mapping[str, bytes]:
+        kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
+        if self._pipeline is not None and self._pipeline.live.is_set():
+            kept["engine"] = self._pipeline.engine.snapshot()
+        return kept
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    async def _every(self, real_s: float, act: Callable[[], object]) -> None:
+        while True:
+            done = act()
+            if asyncio.iscoroutine(done):
+                await done
+            await asyncio.sleep(real_s)
+
+
+@asynccontextmanager
+async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]:
+    """Storage and channels as configured, closed at the end. Raises ConfigError, StorageError."""
+    real = SystemClock()
+    storage = storage_for(
+        settings.storage.url.get_secret_value(), clock=real, spool=settings.storage.spool.expanduser()
+    )
+    endpoints = endpoints_of(settings)
+    secret = settings.delivery.webhook_secret
+    secrets = parse_secrets(secret.get_secret_value()) if secret else ()
+    await storage.open()
+    try:
+        async with open_channels(endpoints, settings.delivery, secrets=secrets) as channels:
+            yield Alerts(settings, clock, storage, channels, real)
+    finally:
+        await storage.close()
+
+
+def endpoints_of(settings: Settings) -> tuple[Endpoint, ...]:
+    """The configured receivers. Raises ConfigError for a URL that is none."""
+    return parse_endpoints(settings.delivery.urls)
+
+
+def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
+    """What each endpoint wants."""
+    return [
+        Route(endpoint=endpoint.name, sources=endpoint.routes, minimum=settings.alerting.minimum)
+        for endpoint in endpoints
+    ]
+
+
+def _links(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+    base = settings.delivery.dashboard_url.rstrip("/")
+
+    def links(event: Event) -> Mapping[str, str]:
+        return {
+            "dashboard": f"{base}/?event={event.id}",
+            "more": f"{base}/realtime?symbol={quote(event.symbol, safe='')}",
+        }
+
+    return links if base else lambda _event: {}
