@@ -18,6 +18,8 @@ _SECRET_KEY: Final = re.compile(r"secret|token|password|api_?key|signature|autho
 _SECRET_IN_TEXT: Final = re.compile(
     r"((?:api_?key|secret|token|password|signature)['\"]?\s*[=:]\s*['\"]?)([^\s&'\"]+)", re.IGNORECASE
 )
+# Libraries whose debug lines hold whole answers of an exchange.
+_TALKATIVE: Final = ("ccxt", "asyncio")
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -105,6 +107,8 @@ def configure(settings: LogSettings, *, secrets: tuple[str, ...] = (), stream: T
         old.close()
     root.addHandler(handler)
     root.setLevel(settings.level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
 
 
 def _handler(settings: LogSettings, stream: TextIO) -> logging.Handler:

@@ -97,13 +97,17 @@ class HourlyFeature(ABC):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take back a snapshot made with the same settings and symbols; raises DataError otherwise."""
-        if tuple(snapshot["symbols"]) != self._symbols or snapshot["arrays"].keys() != self._arrays.keys():
+        arrays: dict[str, bytes] = snapshot["arrays"]
+        sizes = {name: len(raw) for name, raw in arrays.items()}
+        if tuple(snapshot["symbols"]) != self._symbols or sizes != {
+            n: a.nbytes for n, a in self._arrays.items()
+        }:
             raise DataError(
-                f"snapshot of {type(self).__name__} is for {len(snapshot['symbols'])} symbols that are not the"
-                f" {len(self._symbols)} configured, or of another version: start without it"
+                f"snapshot of {type(self).__name__} is for other symbols or timeframes than the configured"
+                f" {', '.join(self._symbols[:5])} ({len(self._symbols)} in all): start without it"
             )
         for name, values in self._arrays.items():
-            values[...] = np.frombuffer(snapshot["arrays"][name], dtype=values.dtype).reshape(values.shape)
+            values[...] = np.frombuffer(arrays[name], dtype=values.dtype).reshape(values.shape)
         self._inbox.take()
         self._now_ms = snapshot["now_ms"]
         self._absent = list(snapshot["absent"])

@@ -5,6 +5,7 @@ rest of a burst, and one frame that cannot be read ends its receive loop without
 overridden to pass frames on at once, and whatever a frame brings about stays inside the guard.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import urlsplit
@@ -61,11 +62,11 @@ class Tapping:
     }
 
     def client(self, url: str) -> Any:
-        """The websocket client of a URL, its receive loop guarded."""
+        """The websocket client of a URL, with a gate before its handlers."""
         known = url in self.clients
         client = super().client(url)  # type: ignore[misc]  # ccxt's, which is not typed
         if not known:
-            client.handle_message = _guarded(client, self)
+            client.gate = Gate(client, self)
         return client
 
     def handle_message(self, client: Any, message: Any) -> None:
@@ -121,23 +122,57 @@ class Tapping:
         return super().handle_errors(code, reason, url, method, headers, body, *rest)  # type: ignore[misc]  # ccxt's
 
 
-def _guarded(client: Any, exchange: Any) -> Callable[[Any], None]:
-    """Client.handle_message that no frame can make raise, as ccxt's receive loop ends at the first exception."""
-    control = client.handle_message
-    decode = msgspec.json.decode
-    text, binary = WSMsgType.TEXT, WSMsgType.BINARY
-    url = client.url
+class Gate:
+    """Stands between a ccxt client's receive loop and the exchange's handlers; every message passes it.
 
-    def handle(message: Any) -> None:
+    It lets nothing raise, as the loop would end at the first exception. And it can be held: then the loop rests, what
+    it had in hand waits here, aiohttp's buffer fills, and TCP holds the exchange back. Held for longer than two
+    keep-alives, the connection counts as dead, as its pongs are not read either.
+    """
+
+    def __init__(self, client: Any, exchange: Any) -> None:
+        self.held = False
+        self._client = client
+        self._exchange = exchange
+        self._receive = client.receive_loop
+        self._control = client.handle_message
+        self._resting = False
+        self._in_hand: deque[Any] = deque()
+        client.receive_loop = self._turn
+        client.handle_message = self._take
+
+    def hold(self) -> None:
+        """Let no further message through."""
+        self.held = True
+
+    def release(self) -> None:
+        """Go on where it was held."""
+        self.held = False
+        while self._in_hand and not self.held:
+            self._handle(self._in_hand.popleft())
+        if self._resting and not self.held:
+            self._resting = False
+            self._client.asyncio_loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._resting = self.held
+        if not self.held:
+            self._receive()
+
+    def _take(self, message: Any) -> None:
+        if self.held:
+            self._in_hand.append(message)
+        else:
+            self._handle(message)
+
+    def _handle(self, message: Any) -> None:
         try:
-            if message.type is text or message.type is binary:
-                exchange.handle_message(client, decode(message.data))
+            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                self._exchange.handle_message(self._client, msgspec.json.decode(message.data))
             else:
-                control(message)
+                self._control(message)
         except Exception as error:  # noqa: BLE001 - any frame, any defect: counted, shown, survived
-            exchange.tap.poison(url, error, message.data)
-
-    return handle
+            self._exchange.tap.poison(self._client.url, error, message.data)
 
 
 def blocked_region(venue: str, url: str) -> VenueError:

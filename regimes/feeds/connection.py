@@ -125,15 +125,13 @@ class Connection:
             return "closed"
         return str(self._ended.exception() or "closed")
 
-    def pause(self) -> None:
+    def hold(self) -> None:
         """Stop reading, so that the exchange's data waits in TCP."""
-        with suppress(AttributeError, RuntimeError):
-            self._client.connection._conn.transport.pause_reading()  # noqa: SLF001 - aiohttp offers no public way
+        self._client.gate.hold()
 
-    def resume(self) -> None:
+    def release(self) -> None:
         """Read on."""
-        with suppress(AttributeError, RuntimeError):
-            self._client.connection._conn.transport.resume_reading()  # noqa: SLF001 - as above
+        self._client.gate.release()
 
     async def close(self) -> None:
         """End it, politely for a moment and then at once."""

@@ -99,6 +99,10 @@ class Warmup:
         async with asyncio.TaskGroup() as group:
             for need, symbol, rest in parts:
                 group.create_task(self._part(need, symbol, rest, intervals))
+        # Answers come in any order; what is handed over must not depend on it.
+        self._bars.sort(key=lambda bars: (bars.venue, bars.timeframe, bars.symbol))
+        self._settlements.sort(key=lambda rate: (rate.ts_ms, rate.symbol))
+        self.shortfalls.sort(key=lambda short: (short.venue, short.kind, short.symbol))
         if self.shortfalls:
             worst = self.shortfalls[0]
             _log.error(

@@ -18,8 +18,6 @@ _log = structlog.get_logger()
 _FIRST_WAIT_S: Final = 0.5
 _LOOK_EVERY_S: Final = 1.0
 _ROTATION_RETRY_S: Final = 60.0
-# ccxt's own bound on numbered websocket paths.
-_PATHS: Final = 50
 
 
 class Backoff:
@@ -55,6 +53,7 @@ class Watcher(Protocol):
 class Line:
     """One set of streams on one connection at a time (two while rotating).
 
+    next_url: a websocket URL no other connection of the exchange uses, as ccxt keeps one client a URL.
     meters: one for each kind of data on the line. limits_s: kinds whose silence for so long means a dead line.
     """
 
@@ -64,7 +63,7 @@ class Line:
         name: str,
         streams: Sequence[str],
         *,
-        base_url: str,
+        next_url: Callable[[], str],
         meters: Mapping[DataKind, Meter],
         limits_s: Mapping[DataKind, float],
         settings: VenuesSettings,
@@ -80,13 +79,12 @@ class Line:
         self.connections: list[Connection] = []
         self._exchange = exchange
         self._streams = streams
-        self._base_url = base_url
+        self._next_url = next_url
         self._limits_s = limits_s
         self._settings = settings
         self._clock = clock
         self._watcher = watcher
         self._register = register
-        self._dials = 0
         self._ups = 0
         self._resumed_at = 0.0
 
@@ -123,8 +121,7 @@ class Line:
         return wait_s
 
     async def _dial(self) -> Connection:
-        url = f"{self._base_url}/{self._dials % _PATHS}"
-        self._dials += 1
+        url = self._next_url()
         connection = Connection(self._exchange, url, self._streams)
         self.connections.append(connection)
         self._register(url, self, connection)
@@ -135,7 +132,7 @@ class Line:
             raise
         connection.opened_at = connection.heard_at = self._clock.monotonic()
         if self.held:
-            connection.pause()
+            connection.hold()
         return connection
 
     async def _serve(self, connection: Connection) -> tuple[Connection, str]:
@@ -204,14 +201,15 @@ class Line:
         """Stop reading every connection of the line."""
         self.held = True
         for connection in self.connections:
-            connection.pause()
+            connection.hold()
 
     def release(self) -> None:
         """Read on; silence counts from now."""
         self.held = False
         self._resumed_at = self._clock.monotonic()
         for connection in self.connections:
-            connection.resume()
+            if not self.held:
+                connection.release()
 
     async def _drop(self, connection: Connection) -> None:
         if connection in self.connections:

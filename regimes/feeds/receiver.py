@@ -85,10 +85,12 @@ class Receiver:
     def _hear(self, url: str, kind: DataKind, event_ms: int | None) -> Meter:
         line, connection = self._at[url]
         now = self._clock.monotonic()
+        meter = line.meters.get(kind)
+        if meter is None:
+            raise DataError(f"{kind} data on {line.name}, which did not ask for it")
         connection.heard_at = now
         if not connection.delivered.is_set():
             connection.delivered.set()
-        meter = line.meters[kind]
         meter.hear(now, event_ms)
         return meter
 

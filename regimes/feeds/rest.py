@@ -20,8 +20,8 @@ _log = structlog.get_logger()
 
 RETRY_WAITS_S: Final = (1.0, 2.0, 4.0)
 PAGE: Final = 1000
-# A bar that ended this recently may still change by a trade that is being booked.
 SETTLE_MS: Final = 2_000
+"""A bar that ended this recently may still change by a trade that is being booked, so it does not count as closed."""
 # fundingRate and fundingInfo share 500 requests in 5 minutes an address; some are left to others.
 _FUNDING_TURNS: Final = (400, 300.0)
 

@@ -15,7 +15,7 @@ from regimes.feeds.gaps import GapTeller
 from regimes.feeds.line import Line
 from regimes.feeds.polling import Ask, pacing, round_robin
 from regimes.feeds.receiver import Receiver
-from regimes.feeds.rest import RestFailedError
+from regimes.feeds.rest import SETTLE_MS, RestFailedError
 from regimes.feeds.settings import VenuesSettings
 from regimes.feeds.status import Meter, StreamStatus, summarise
 from regimes.feeds.venue import Venue
@@ -26,8 +26,8 @@ _log = structlog.get_logger()
 
 TIMEFRAME: Final = "1h"
 _HOUSEKEEPING_S: Final = 1.0
-_AFTER_FAILURE_S: Final = 15.0
-_LEAST_GRACE_MS: Final = 2_500
+_AFTER_FAILURE_S: Final = 5.0
+_LOG_EVERY_S: Final = 60.0
 # Notional needs mark prices, which come within a second or two.
 _FIRST_MARKS_S: Final = 2.0
 _OPEN_INTEREST_SHARE: Final = 0.1
@@ -127,12 +127,11 @@ class Session:
     def _line(
         self, name: str, streams: Sequence[str], kinds: Sequence[DataKind], limits: Mapping[str, float]
     ) -> Line:
-        exchange = self._venue.exchange
         return Line(
-            exchange,
+            self._venue.exchange,
             f"{self._venue.name} {name}",
             streams,
-            base_url=exchange.get_ws_url("linear" if self._venue.perpetual else "spot", "market"),
+            next_url=self._venue.next_socket_url,
             meters={kind: Meter() for kind in kinds},
             limits_s={kind: limits[kind] for kind in kinds if kind in limits},
             settings=self._settings,
@@ -174,13 +173,18 @@ class Session:
 
     async def _ease(self) -> None:
         """Read on when the consumer has caught up."""
+        logged_at = -_LOG_EVERY_S
         while self._back is not None:
             await self._held.wait()
-            _log.warning("reading_paused", venue=self._venue.name, reason="the consumer is behind")
+            if self._clock.monotonic() - logged_at > _LOG_EVERY_S:
+                logged_at = self._clock.monotonic()
+                _log.warning("reading_paused", venue=self._venue.name, reason="the consumer is behind")
             await self._back.eased()
             self._held.clear()
             for line in self._lines:
-                line.release()
+                # Releasing one may bring so much that all are held again.
+                if not self._held.is_set():
+                    line.release()
 
     async def _compare_clocks(self) -> None:
         while True:
@@ -189,7 +193,7 @@ class Session:
 
     async def _repair_bars(self) -> None:
         """Ask for closed bars that did not come by themselves, wherever they went."""
-        grace_ms = max(_LEAST_GRACE_MS, int(self._settings.candle_grace_seconds * 1000))
+        grace_ms = max(SETTLE_MS + 500, int(self._settings.candle_grace_seconds * 1000))
         pause_s = min(5.0, max(0.2, grace_ms / 1000 / self._clock.speed))
         gap = self._gaps["candle"]
         while True:

@@ -1,7 +1,8 @@
 """One exchange: its markets, its REST, and whether it serves us."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -14,6 +15,9 @@ from regimes.feeds.settings import VenuesSettings
 from regimes.feeds.symbols import SymbolMap
 
 _log = structlog.get_logger()
+
+# ccxt's own bound on numbered websocket paths.
+_PATHS: Final = 50
 
 
 class Venue:
@@ -29,6 +33,7 @@ class Venue:
         self.blocked: VenueError | None = None
         self.offset_ms: int | None = None
         """The exchange's clock minus ours when last measured."""
+        self._dials = itertools.count()
         self._clock = clock
         self._sets_clock = sets_clock
 
@@ -61,6 +66,12 @@ class Venue:
         self.offset_ms = residual_ms
         if self._sets_clock:
             follow(self._clock, residual_ms, self.name)
+
+    def next_socket_url(self) -> str:
+        """A websocket URL for one more connection: ccxt keeps one client a URL, so no two may share one."""
+        base = self.exchange.get_ws_url("linear" if self.perpetual else "spot", "market")
+        urls = (f"{base}/{number % _PATHS}" for number in self._dials)
+        return next(url for url in urls if url not in self.exchange.clients)
 
     def market_ids(self, symbols: Sequence[str]) -> Mapping[str, str]:
         """Market ids of those symbols the venue has; before its markets are known, Binance's usual spelling."""

@@ -8,7 +8,7 @@ from regimes.intake.faults import Fault, Reason, moment
 GRID_LIMIT: Final = 10_000
 """Bars of one series that are remembered: 416 days of hours."""
 _ALL: Final = (1 << GRID_LIMIT) - 1
-VALUES_KEPT: Final = 64
+VALUES_KEPT: Final = 16
 
 
 class GridMemory:

@@ -73,7 +73,20 @@ def _correlations(signal: Mapping[str, Any]) -> str | None:
     led = f", led by {leader}" if leader else ""
     if not breaks:
         return f"correlations are near their normal{led}"
-    now = signal.get("current", {})
-    told = [f"{pair} at {now[pair]:.2f}" if now.get(pair) is not None else pair for pair in breaks[:3]]
+    told = [_break(signal, pair) for pair in breaks[:3]]
     more = f" and {len(breaks) - 3} more" if len(breaks) > 3 else ""
     return f"correlation is broken for {', '.join(told)}{more}{led}"
+
+
+def _break(signal: Mapping[str, Any], pair: str) -> str:
+    """A broken pair in the window in which it has moved more."""
+    windows = [
+        (abs(change), tail, name)
+        for tail, name in (("", "7 d"), ("_24h", "24 h"))
+        if (change := signal.get("change" + tail, {}).get(pair)) is not None
+    ]
+    if not windows:
+        return pair
+    _, tail, name = max(windows)
+    now, normal = signal["current" + tail][pair], signal["normal" + tail][pair]
+    return f"{pair} ({now:.2f} over {name}, normally {normal:.2f})"

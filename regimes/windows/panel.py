@@ -1,7 +1,6 @@
 """Hourly log returns of many symbols on one time grid, so that a whole market is one array."""
 
 from collections.abc import Iterable
-from math import log
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,17 +36,10 @@ class ReturnPanel:
 
     def put(self, bars: Iterable[tuple[int, int, float]]) -> int:
         """Take (row, hour, close) with close > 0; answers how many were new."""
-        taken = 0
+        by_hour: dict[int, dict[int, float]] = {}
         for row, hour, close in bars:
-            if hour > self.head:
-                self._advance(hour)
-            column = self._end - 1 - (self.head - hour)
-            if column < self._end - self._kept or not np.isnan(self._log_close[row, column]):
-                continue
-            self._fill(row, column, log(close))
-            self.newest[row] = max(self.newest[row], hour)
-            taken += 1
-        return taken
+            by_hour.setdefault(hour, {}).setdefault(row, close)
+        return sum(self._put_hour(hour, by_hour[hour]) for hour in sorted(by_hour))
 
     def returns(self, hours: int, *, ago: int = 0) -> FloatArray:
         """A view of shape (rows, hours), oldest first, whose last column is `ago` hours before the head."""
@@ -74,18 +66,29 @@ class ReturnPanel:
         self._returns[:, 1 : self._kept] = np.diff(window, axis=1)
         self.counts = np.count_nonzero(~np.isnan(self.returns(self.hours)), axis=1).astype(np.int64)
 
-    def _fill(self, row: int, column: int, log_close: float) -> None:
-        closes = self._log_close[row]
-        closes[column] = log_close
-        if column > 0:
-            self._set_return(row, column, log_close - closes[column - 1])
-        if column + 1 < self._end:
-            self._set_return(row, column + 1, closes[column + 1] - log_close)
+    def _put_hour(self, hour: int, closes: dict[int, float]) -> int:
+        if hour > self.head:
+            self._advance(hour)
+        column = self._end - 1 - (self.head - hour)
+        if column < self._end - self._kept:
+            return 0
+        rows = np.fromiter(closes.keys(), dtype=np.int64, count=len(closes))
+        values = np.log(np.fromiter(closes.values(), dtype=np.float64, count=len(closes)))
+        new = np.isnan(self._log_close[rows, column])
+        rows = rows[new]
+        self._log_close[rows, column] = values[new]
+        self.newest[rows] = np.maximum(self.newest[rows], hour)
+        for end in (column, column + 1):
+            if 0 < end < self._end:
+                self._set_returns(rows, end)
+        return len(rows)
 
-    def _set_return(self, row: int, column: int, value: float) -> None:
-        self._returns[row, column] = value
-        if value == value and column >= self._end - self.hours:  # noqa: PLR0124 (NaN test)
-            self.counts[row] += 1
+    def _set_returns(self, rows: npt.NDArray[np.int64], column: int) -> None:
+        """Fill in the returns that end in a column; those of `rows` were missing until now."""
+        returns = self._log_close[rows, column] - self._log_close[rows, column - 1]
+        self._returns[rows, column] = returns
+        if column >= self._end - self.hours:
+            self.counts[rows] += ~np.isnan(returns)
 
     def _advance(self, hour: int) -> None:
         step = hour - self.head

@@ -22,14 +22,14 @@ class SlidingProducts:
         self._sums = np.zeros(rows)
         self._change = np.empty((rows, rows))
 
-    def rebuild(self, window: FloatArray) -> None:
-        """Compute from scratch. window: shape (rows, columns), NaN where missing."""
-        filled = np.nan_to_num(window)
-        self.columns = int(np.count_nonzero(~np.isnan(window).all(axis=0)))
+    def rebuild(self, filled: FloatArray, columns: int) -> None:
+        """Compute from scratch. filled: shape (rows, columns), 0 where missing; columns: those with any data."""
+        self.columns = columns
         self._sums = filled.sum(axis=1)
         np.matmul(filled, filled.T, out=self.products)
-        if self.columns:
-            self.products -= np.outer(self._sums, self._sums / self.columns)
+        if columns:
+            np.outer(self._sums, self._sums / columns, out=self._change)
+            self.products -= self._change
 
     def slide(self, entering: FloatArray, leaving: FloatArray) -> None:
         """Take in one column and let one go, each of shape (rows,)."""

@@ -19,13 +19,13 @@ from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 START_MS = 1_704_067_200_000  # Monday 2024-01-01T00:00Z
 HISTORY_HOURS = 34 * 24
-LIVE_HOURS = 6 * 24
-BURST = range(HISTORY_HOURS + 60, HISTORY_HOURS + 72)
+LIVE_HOURS = 4 * 24
+BURST = range(HISTORY_HOURS + 40, HISTORY_HOURS + 52)
 END_MS = START_MS + (HISTORY_HOURS + LIVE_HOURS) * HOUR_MS
 
 
 def market(seed: int = 1) -> list[Observation]:
-    """34 days of history without a Tick, then 6 days with one every ten minutes and a violent half day."""
+    """34 days of history without a Tick, then 4 days with one every ten minutes and a violent half day."""
     rng = random.Random(seed)
     prices = dict(zip(SYMBOLS, (40_000.0, 2_500.0, 100.0), strict=True))
     found: list[Observation] = [Tick(END_MS - LIVE_HOURS * HOUR_MS)]

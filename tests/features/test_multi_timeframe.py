@@ -295,6 +295,12 @@ def test_timeframes_out_of_order_are_refused(timeframes: tuple[str, ...]) -> Non
         feature(timeframes)
 
 
+@pytest.mark.parametrize("others", [("1h", "2h"), ("1h",)])
+def test_snapshot_for_other_timeframes_is_refused(others: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"snapshot of MultiTimeframe is for .*: start without it"):
+        feature(others).restore(feature(("1h", "4h")).snapshot())
+
+
 def test_leaving_above_entering_is_refused() -> None:
     with pytest.raises(ValidationError, match="heat_leave must be <= heat_enter"):
         RegimesSettings(heat_leave=0.6)

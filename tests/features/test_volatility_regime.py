@@ -278,7 +278,7 @@ def test_symbols_together_give_the_same_bits_as_each_alone() -> None:
 
 
 def test_snapshot_for_other_symbols_is_refused() -> None:
-    with pytest.raises(DataError, match="snapshot of VolatilityRegime is for 1 symbols"):
+    with pytest.raises(DataError, match="snapshot of VolatilityRegime is for other symbols"):
         VolatilityRegime(VolatilitySettings(), Universe(("ETH/USDT",))).restore(feature().snapshot())
 
 

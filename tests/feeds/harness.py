@@ -77,7 +77,7 @@ async def loopback(
 ) -> AsyncIterator[tuple[LoopbackExchange, ScaledClock]]:
     """A calm synthetic exchange and the clock it shares."""
     market = SyntheticMarket(symbols, START_MS, seed, "calm")
-    clock = ScaledClock(START_MS, speed)
+    clock = ScaledClock(START_MS + 10_000, speed)
     async with LoopbackExchange(market, clock) as exchange:
         yield exchange, clock
 

@@ -148,8 +148,11 @@ def test_the_sentence_tells_the_worked_example_in_english() -> None:
         "regimes": {"primary_regime": "SPOT_IGNITION", "confidence": 0.5},
         "correlations": {
             "ready": True,
-            "breaks": ["BTC/ETH"],
+            "breaks": ["BTC/ETH", "ETH/SOL"],
             "current": {"BTC/ETH": 0.15},
+            "normal": {"BTC/ETH": 0.87},
+            "change": {"BTC/ETH": -0.72},
+            "change_24h": {"BTC/ETH": -0.1, "ETH/SOL": None},
             "leading_asset": None,
         },
     }
@@ -157,7 +160,7 @@ def test_the_sentence_tells_the_worked_example_in_english() -> None:
         "BTC/USDT: volatility is HIGH_VOL at 2.10 % a day, 1.17x its usual; a cascade of severity 4 of 5, "
         "5.0 M USD of liquidations seen in 24 h, up to 500,000 USD/h; funding is 0.0013 %, +1.5 standard deviations "
         "from its mean; the primary regime is SPOT_IGNITION with 50 % agreement; correlation is broken for BTC/ETH "
-        "at 0.15. Market: ACTIVE (alerting: cascades BTC/USDT)."
+        "(0.15 over 7 d, normally 0.87), ETH/SOL. Market: ACTIVE (alerting: cascades BTC/USDT)."
     )
 
 

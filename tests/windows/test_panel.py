@@ -51,6 +51,22 @@ def test_every_step_of_a_long_run_with_gaps_agrees_with_the_table() -> None:
         np.testing.assert_array_equal(panel.returns(4, ago=3), table[:, 3:7])
 
 
+def test_the_count_of_returns_is_right_at_every_step_the_spare_hours_apart() -> None:
+    rng = np.random.default_rng(8)
+    panel, hour = ReturnPanel(3, 10, spare=5), 100
+    for _ in range(300):
+        hour += int(rng.choice([1, 1, 1, 2, 4, 20]))
+        bars = [
+            (row, hour - int(rng.integers(0, 12)), 1.0 + rng.random()) for row in range(3) for _ in range(2)
+        ]
+        panel.put(bars)
+        np.testing.assert_array_equal(panel.counts, np.isfinite(panel.returns(10)).sum(axis=1))
+        restored = ReturnPanel(3, 10, spare=5)
+        restored.restore(panel.snapshot())
+        np.testing.assert_array_equal(restored.counts, panel.counts)
+        np.testing.assert_array_equal(restored.returns(10, ago=5), panel.returns(10, ago=5))
+
+
 def test_the_first_close_of_an_hour_stays() -> None:
     panel = ReturnPanel(1, 4)
     assert panel.put([(0, 7, 10.0), (0, 8, 11.0)]) == 2
@@ -60,7 +76,8 @@ def test_the_first_close_of_an_hour_stays() -> None:
 
 def test_a_close_older_than_the_panel_is_refused() -> None:
     panel = ReturnPanel(1, 4)
-    assert panel.put([(0, 100, 10.0), (0, 95, 1.0), (0, 96, 2.0)]) == 2
+    assert panel.put([(0, 100, 10.0)]) == 1
+    assert panel.put([(0, 95, 1.0), (0, 96, 2.0)]) == 1
     assert np.isnan(panel.returns(4)).all()
 
 

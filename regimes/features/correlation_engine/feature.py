@@ -12,6 +12,7 @@ from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.leaders import Leaders
 from regimes.features.correlation_engine.market import Market, SmallMarket
 from regimes.features.correlation_engine.pairs import (
+    NO_BREAK,
     PANEL_HOURS,
     Pairs,
 )
@@ -58,7 +59,8 @@ class CorrelationEngine:
         self._unavailable: dict[str, str] = {}
         self._now_ms = 0
         self._changed = True
-        self._look(self._pairs())
+        self._unseen: Pairs | None = self._pairs()
+        """Numbers of the newest hour that no reading has been made from yet."""
 
     def warmup(self) -> Sequence[Need]:
         """The 7 days and the 30 days before them, in hourly closes."""
@@ -78,7 +80,7 @@ class CorrelationEngine:
 
     def readings(self) -> Sequence[Reading]:
         """One for each symbol, and one for the market, as of the last computed hour and the last Tick."""
-        return self._views.readings(self._now_ms)
+        return self._seen().readings(self._now_ms)
 
     def matrix(self) -> FloatArray:
         """The 7-day correlation of each symbol with each, in the order of the universe; NaN where unknown."""
@@ -94,7 +96,7 @@ class CorrelationEngine:
             "unavailable": dict(self._unavailable),
             "now_ms": self._now_ms,
             "changed": self._changed,
-            "stale_from_ms": self._views.next_stale_ms,
+            "stale_from_ms": self._seen().next_stale_ms,
             "breaks": self._breaks.snapshot(),
             "leaders": self._leaders.snapshot(),
         }
@@ -111,8 +113,9 @@ class CorrelationEngine:
         self._leaders.restore(snapshot["leaders"])
         if self._panel.head != NEVER:
             self._market.advance(self._panel, rebuild=True)
-        self._look(self._pairs())
-        self._views.next_stale_ms = snapshot["stale_from_ms"]
+        self._views.declare_unavailable(self._unavailable)
+        self._unseen = self._pairs()
+        self._seen().next_stale_ms = snapshot["stale_from_ms"]
 
     def _on_candle(self, candle: Candle) -> Output:
         row = self._rows.get(candle.symbol)
@@ -139,7 +142,7 @@ class CorrelationEngine:
         waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
         if self._waiting and not waits:
             events = self._compute()
-        turned_stale = self._views.turned_stale(self._now_ms)
+        turned_stale = self._seen().turned_stale(self._now_ms)
         if not (self._changed or turned_stale):
             return NOTHING
         self._changed = False
@@ -176,26 +179,33 @@ class CorrelationEngine:
         if self._leaders.due(self._panel.head):
             window = self._panel.returns(self._settings.leadership_window_hours)
             events += self._leaders.search(window, self._panel.head, at_ms, self._now_ms)
-        self._look(pairs)
+        self._unseen = pairs
         return events
 
     def _pairs(self) -> Pairs:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""
         rows, columns = self._market.candidates(self._settings.min_change)
-        if self._views.shows_all or not self._breaks.open:
-            return self._market.pairs(rows, columns)
-        known = set(zip(rows.tolist(), columns.tolist(), strict=True)) | set(self._breaks.open)
-        ordered = np.array(sorted(known), dtype=np.int64)
+        pairs = self._market.pairs(rows, columns)
+        if self._views.shows_all:
+            return pairs
+        broken = pairs.levels(self._settings) > NO_BREAK
+        told = {*zip(rows[broken].tolist(), columns[broken].tolist(), strict=True), *self._breaks.open}
+        ordered = np.array(sorted(told), dtype=np.int64).reshape(-1, 2)
         return self._market.pairs(ordered[:, 0], ordered[:, 1])
 
-    def _look(self, pairs: Pairs) -> None:
-        self._views.declare_unavailable(self._unavailable)
-        self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
+    def _seen(self) -> Views:
+        """The views, brought to the newest hour; in a long history nobody looks at every hour."""
+        if self._unseen is not None:
+            pairs, self._unseen = self._unseen, None
+            self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
+        return self._views
 
     def _said(self, events: Sequence[Event]) -> Output:
         """Events leave at once, with the readings of their symbols and of the market."""
         if not events:
             return NOTHING
         rows = {self._rows[symbol] for event in events for symbol in event.data.get("symbols", ())}
-        told = [self._views.of(row, self._now_ms) for row in sorted(rows)]
-        return Output([*told, self._views.market(self._now_ms)], events)
+        views = self._seen()
+        return Output(
+            [*(views.of(row, self._now_ms) for row in sorted(rows)), views.market(self._now_ms)], events
+        )

@@ -1,6 +1,5 @@
 """All correlations of hundreds of symbols, kept up to date from hour to hour."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,14 @@ from regimes.features.correlation_engine.market import (
     BoolArray,
     Window,
 )
-from regimes.features.correlation_engine.pairs import DIGITS, WEEK_NEEDED, Horizon, Pairs, numbers
+from regimes.features.correlation_engine.pairs import (
+    DIGITS,
+    PANEL_HOURS,
+    WEEK_NEEDED,
+    Horizon,
+    Pairs,
+    numbers,
+)
 from regimes.maths.correlation import FLAT_STD, Correlations, FloatArray, IntArray, masked_rows
 from regimes.windows.panel import ReturnPanel
 from regimes.windows.products import SlidingProducts
@@ -39,7 +45,7 @@ class LargeMarket:
         self._holed: IntArray = np.empty(0, dtype=np.int64)
         self._line = np.full(rows, -1)
         """Which line of `_apart` a row with missing hours has, else -1."""
-        self._apart: Mapping[Window, Correlations] = {}
+        self._apart: dict[Window, Correlations] = {}
         self._work = np.empty((rows, rows)), np.empty((rows, rows))
 
     def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:
@@ -67,14 +73,22 @@ class LargeMarket:
         hour = self._hour
         if rebuild or hour is None or hour < anchor:
             hour = anchor
-            for window, sums in self._sliding.items():
-                sums.rebuild(panel.returns(window.hours, ago=window.ago + panel.head - hour))
+            self._rebuild(panel.returns(PANEL_HOURS, ago=panel.head - hour))
         while hour < panel.head:
             hour += 1
             for window, sums in self._sliding.items():
                 ago = window.ago + panel.head - hour
                 sums.slide(panel.returns(1, ago=ago)[:, 0], panel.returns(1, ago=ago + window.hours)[:, 0])
         self._hour = hour
+
+    def _rebuild(self, returns: FloatArray) -> None:
+        missing = np.isnan(returns)
+        live = np.asarray(~missing.all(axis=0))
+        filled = np.where(missing, 0.0, returns)
+        for window, sums in self._sliding.items():
+            last = PANEL_HOURS - window.ago
+            span = slice(last - window.hours, last)
+            sums.rebuild(filled[:, span], int(np.count_nonzero(live[span])))
 
     def _scale_of(self, window: Window, squares: FloatArray, whole: BoolArray) -> FloatArray:
         """What turns centred sums into correlations; NaN for rows that cannot have one, or have it apart."""

@@ -1,6 +1,5 @@
 """All correlations as of one hour: what is asked of them, and how few symbols answer it."""
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -72,7 +71,7 @@ class SmallMarket:
     def __init__(self, rows: int) -> None:
         self._all = tuple(index.astype(np.int64) for index in np.triu_indices(rows, 1))
         unknown = Correlations(np.full((rows, rows), np.nan), np.zeros((rows, rows), dtype=np.int64))
-        self._found: Sequence[Correlations] = [unknown] * len(WINDOWS)
+        self._found = [unknown] * len(WINDOWS)
 
     def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:  # noqa: ARG002 (it always does)
         self._found = [

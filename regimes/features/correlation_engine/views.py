@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from regimes.events import Severity, iso_utc
 from regimes.features.base import Reading, Status
 from regimes.features.correlation_engine.breaks import Breaks, PairKey
@@ -29,7 +27,7 @@ LATE_MS: Final = HOUR_MS + 10 * MINUTE_MS
 NEEDED: Final = WEEK_NEEDED + NORMAL_NEEDED
 FEATURE: Final = "correlation_engine"
 _NO_PAIRS: Final[dict[str, Any]] = {field: {} for field in Pairs._fields[2:]}
-_NEVER_STALE: Final = np.iinfo(np.int64).max
+_NEVER_STALE: Final = 2**63 - 1
 
 
 class Views:
@@ -41,6 +39,7 @@ class Views:
         self._unavailable: Mapping[str, str] = {}
         self._severity: dict[PairKey, Severity] = {}
         self._since: dict[PairKey, int] = {}
+        self._mine: list[list[PairKey]] = []
         self._matrix: tuple[tuple[float | None, ...], ...] | None = None
         self._pairs: list[dict[str, Any]] = []
         self.next_stale_ms = 0
@@ -55,14 +54,17 @@ class Views:
     ) -> None:
         """Take over one computed hour. pairs: all of a small universe, else those that may be broken."""
         self._leader = leader
-        self._n = panel.counts.copy()
-        self._flat = market.flat()
-        self._known = market.known()
-        self._newest = panel.newest.copy()
-        self._deadline_ms = np.where(
-            self._newest == NEVER, _NEVER_STALE, (self._newest + 1) * HOUR_MS + LATE_MS
-        )
+        self._n: list[int] = panel.counts.tolist()
+        self._flat: list[bool] = market.flat().tolist()
+        self._known: list[bool] = market.known().tolist()
+        self._closed: list[int | None] = [
+            None if hour == NEVER else (hour + 1) * HOUR_MS for hour in panel.newest.tolist()
+        ]
         self._severity = {key: breaks.severity(key) for key in sorted(breaks.open)}
+        self._mine = [[] for _ in self._n]
+        for key in self._severity:
+            for row in key:
+                self._mine[row].append(key)
         self._since = {key: broken.episode.started_ms or 0 for key, broken in breaks.open.items()}
         self._tell_pairs(pairs)
         self._matrix = _matrix(market.matrix()) if self.shows_all else None
@@ -77,8 +79,8 @@ class Views:
         """Whether a reading may have become stale since this was last asked."""
         if now_ms <= self.next_stale_ms:
             return False
-        ahead = self._deadline_ms[self._deadline_ms >= now_ms]
-        self.next_stale_ms = int(ahead.min()) if len(ahead) else _NEVER_STALE
+        deadlines = [closed_ms + LATE_MS for closed_ms in self._closed if closed_ms is not None]
+        self.next_stale_ms = min((moment for moment in deadlines if moment >= now_ms), default=_NEVER_STALE)
         return True
 
     def declare_unavailable(self, reasons: Mapping[str, str]) -> None:
@@ -92,36 +94,33 @@ class Views:
     def of(self, row: int, now_ms: int) -> CorrelationReading:
         """The reading of one symbol."""
         status, detail = self._status(row, now_ms)
-        mine = [key for key in self._severity if row in key]
-        newest = int(self._newest[row])
         return CorrelationReading(
             feature=FEATURE,
             symbol=self._labels.symbols[row],
             status=status,
-            as_of_ms=None if newest == NEVER else (newest + 1) * HOUR_MS,
-            n=int(self._n[row]),
+            as_of_ms=self._closed[row],
+            n=self._n[row],
             needed=NEEDED,
-            coverage=int(self._n[row]) / PANEL_HOURS,
+            coverage=self._n[row] / PANEL_HOURS,
             detail=detail,
-            **self._breaks_of(mine),
+            **self._breaks_of(self._mine[row]),
             **self._pairs[row],
         )
 
     def market(self, now_ms: int) -> MarketCorrelationReading:
         """The reading of the market."""
-        newest = int(self._newest.max(initial=NEVER))
         best = max(
-            range(len(self._newest)), key=lambda row: (self._known[row], self._newest[row], self._n[row])
+            range(len(self._n)), key=lambda row: (self._known[row], self._closed[row] or 0, self._n[row])
         )
         status, detail = self._status(best, now_ms)
         return MarketCorrelationReading(
             feature=FEATURE,
             symbol=MARKET,
             status=status,
-            as_of_ms=None if newest == NEVER else (newest + 1) * HOUR_MS,
-            n=int(self._n[best]),
+            as_of_ms=max((moment for moment in self._closed if moment is not None), default=None),
+            n=self._n[best],
             needed=NEEDED,
-            coverage=float(self._n.mean()) / PANEL_HOURS,
+            coverage=sum(self._n) / len(self._n) / PANEL_HOURS,
             detail=detail,
             assets=self._labels.short,
             matrix=self._matrix,
@@ -130,11 +129,11 @@ class Views:
         )
 
     def _status(self, row: int, now_ms: int) -> tuple[Status, str | None]:
-        symbol = self._labels.symbols[row]
         if len(self._labels.symbols) < 2:
             return Status.UNAVAILABLE, "a correlation needs at least two symbols"
-        if self._newest[row] == NEVER and symbol in self._unavailable:
-            return Status.UNAVAILABLE, self._unavailable[symbol]
+        closed_ms = self._closed[row]
+        if closed_ms is None and self._labels.symbols[row] in self._unavailable:
+            return Status.UNAVAILABLE, self._unavailable[self._labels.symbols[row]]
         if not self._known[row]:
             if self._flat[row]:
                 return Status.DEGENERATE, "the price has not moved for a week"
@@ -142,8 +141,8 @@ class Views:
                 Status.WARMING,
                 f"{self._n[row]} of {NEEDED} hourly returns, and a second symbol with as many",
             )
-        if now_ms > self._deadline_ms[row]:
-            return Status.STALE, f"no bar since {iso_utc(int(self._newest[row] + 1) * HOUR_MS)}"
+        if closed_ms is not None and now_ms > closed_ms + LATE_MS:
+            return Status.STALE, f"no bar since {iso_utc(closed_ms)}"
         return Status.OK, None
 
     def _breaks_of(self, keys: Sequence[PairKey]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 import msgspec
 import numpy as np
 
-from regimes.errors import ConfigError
+from regimes.errors import ConfigError, DataError
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
 from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing
@@ -351,12 +351,18 @@ class MultiTimeframe(HourlyFeature):
 
     def _save(self) -> Snapshot:
         return {
+            "timeframes": list(self._timeframes),
             "longer": [longer.snapshot() for longer in self._longer],
             "seen": self._seen.snapshot(),
             "episodes": msgspec.to_builtins(self._episodes),
         }
 
     def _load(self, state: Snapshot) -> None:
+        if tuple(state["timeframes"]) != self._timeframes:
+            raise DataError(
+                f"snapshot of MultiTimeframe is for {', '.join(state['timeframes'])}, configured are"
+                f" {', '.join(self._timeframes)}: start without it"
+            )
         for longer, kept in zip(self._longer, state["longer"], strict=True):
             longer.restore(kept)
         self._seen.restore(state["seen"])
