@@ -158,8 +158,9 @@ class FailoverStorage(Store):
         """Connect, let everything flow back, let the server serve. Raises where that does not succeed."""
         await self.primary.open()
         done = await self.primary.read(partial(spool.progress, spool_id=self._spool_id))
-        while len(entries := await self.local.read(partial(spool.waiting, after=done))) == spool.BATCH:
-            done = await self._send_back(entries)
+        while await self.local.read(partial(spool.count_waiting, after=done)) > spool.BATCH:
+            done = await self._send_back(await self.local.read(partial(spool.waiting, after=done)))
+        # The last few while nothing new can come.
         async with self._gate:
             while entries := await self.local.read(partial(spool.waiting, after=done)):
                 done = await self._send_back(entries)
