@@ -22,7 +22,7 @@ OnState = Callable[[int | None], None]
 class FailoverStorage(Store):
     """One of the two serves at a time, so a delivery is never handed out by both.
 
-    on_state: told when the server goes away (since when, ms UTC) and when it serves again (None).
+    on_state: told when the server goes away (since when, ms UTC) and when it serves again (None); must not raise.
     retry_s: real seconds between attempts to return. mirror_s: how often what a restart needs is copied to the spool
     while the server is there, for a start without it. limit_bytes: a spool beyond this size takes no more
     liquidations and readings; events and deliveries it always takes.
@@ -218,7 +218,7 @@ class FailoverStorage(Store):
             return
         self._mirrored = True
         try:
-            await self.local.write(partial(memory.replace, memory=self._memory))
+            await self.local.write(partial(memory.replace, memory=self._memory.copy()))
         except BaseException:
             self._mirrored = False
             raise

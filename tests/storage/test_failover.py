@@ -69,13 +69,16 @@ async def build(tmp_path: Path, clock: ScaledClock, watch: Watch) -> AsyncIterat
     """Opens failover storages on the same spool; closes at the end what is still open."""
     opened: list[FailoverStorage] = []
 
-    async def make(url: str, timeout_s: float = 1, limit_bytes: int = 1 << 30) -> FailoverStorage:
+    async def make(
+        url: str, timeout_s: float = 1, limit_bytes: int = 1 << 30, mirror_s: float = 3_600
+    ) -> FailoverStorage:
         storage = FailoverStorage(
             PostgresStorage(url, timeout_s=timeout_s),
             SqliteStorage(tmp_path / "spool.db"),
             clock,
             on_state=watch,
             retry_s=0.05,
+            mirror_s=mirror_s,
             limit_bytes=limit_bytes,
         )
         await storage.open()
@@ -174,6 +177,21 @@ async def test_a_start_without_the_server_knows_what_the_last_run_knew(
     assert await again.endpoints() == {"chat": b"open"}
     assert [s.id for s in await again.silences()] == ["s"]
     assert (await again.events(EventQuery())).events == []
+
+
+async def test_what_a_restart_needs_is_copied_while_the_server_serves(
+    build: Build, postgres_server: PrivatePostgres
+) -> None:
+    storage = await build(await postgres_server.new_place(), mirror_s=0.001)
+    async with asyncio.timeout(20):
+        for n in range(50):
+            # New names keep coming while the copy is written.
+            await storage.put_endpoint(f"e{n}", b"open")
+        await storage.commit(Step(state={"engine": b"7"}))
+        while await storage.local.load_state() != {"engine": b"7"}:
+            await asyncio.sleep(0.001)
+    assert len(await storage.local.endpoints()) == 50
+    assert (await storage.local.stats())["rows"]["spool"] == 0
 
 
 async def test_the_server_going_away_takes_the_newest_state_along(
