@@ -22,7 +22,7 @@ OnState = Callable[[int | None], None]
 class FailoverStorage(Store):
     """One of the two serves at a time, so a delivery is never handed out by both.
 
-    on_state: told when the server goes away (since when, ms UTC) and when it serves again (None).
+    on_state: told when the server goes away (since when, ms UTC) and when it serves again (None); must not raise.
     retry_s: real seconds between attempts to return. mirror_s: how often what a restart needs is copied to the spool
     while the server is there, for a start without it. limit_bytes: a spool beyond this size takes no more
     liquidations and readings; events and deliveries it always takes.
@@ -158,8 +158,9 @@ class FailoverStorage(Store):
         """Connect, let everything flow back, let the server serve. Raises where that does not succeed."""
         await self.primary.open()
         done = await self.primary.read(partial(spool.progress, spool_id=self._spool_id))
-        while len(entries := await self.local.read(partial(spool.waiting, after=done))) == spool.BATCH:
-            done = await self._send_back(entries)
+        while await self.local.read(partial(spool.count_waiting, after=done)) > spool.BATCH:
+            done = await self._send_back(await self.local.read(partial(spool.waiting, after=done)))
+        # The last few while nothing new can come.
         async with self._gate:
             while entries := await self.local.read(partial(spool.waiting, after=done)):
                 done = await self._send_back(entries)
@@ -217,7 +218,7 @@ class FailoverStorage(Store):
             return
         self._mirrored = True
         try:
-            await self.local.write(partial(memory.replace, memory=self._memory))
+            await self.local.write(partial(memory.replace, memory=self._memory.copy()))
         except BaseException:
             self._mirrored = False
             raise

@@ -17,6 +17,10 @@ class Memory(msgspec.Struct, kw_only=True):
     endpoints: dict[str, bytes] = {}
     silences: dict[str, Silence] = {}
 
+    def copy(self) -> "Memory":
+        """As it is now, whatever is changed meanwhile."""
+        return Memory(state={**self.state}, endpoints={**self.endpoints}, silences={**self.silences})
+
 
 def _upsert(table: str, key: str, *others: str) -> str:
     replaced = ", ".join(f"{name} = excluded.{name}" for name in others)

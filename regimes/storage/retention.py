@@ -26,7 +26,7 @@ _PURGE: Final = {
     "market_events": _ENDED_EVENTS,
     "decisions": _oldest("decisions", "event_id, ts_ms, revision, endpoint, action", "ts_ms"),
     "deliveries": _oldest(
-        "deliveries", "id", "created_ms", "AND status <> 'pending' AND lease_until_ms IS NULL "
+        "deliveries", "id", "created_ms", "AND status <> 'pending' AND coalesce(lease_until_ms, 0) < ? "
     ),
     "webhook_logs": _oldest("webhook_logs", "delivery_id, started_ms, attempt", "started_ms"),
     "liquidations": _oldest("liquidations", "ts_ms, venue, symbol, closed, fill_price, base_qty", "ts_ms"),
@@ -40,7 +40,9 @@ async def purge(session: Session, table: str, before_ms: int, limit: int) -> int
     """Delete up to `limit` rows older than a time; how many went."""
     if table not in _PURGE:
         raise ConfigError(f"table to purge must be one of {', '.join(_PURGE)} (got {table!r})")
-    return await session.run(_PURGE[table], before_ms, limit)
+    sql = _PURGE[table]
+    times = [before_ms] * (sql.count("?") - 1)
+    return await session.run(sql, *times, limit)
 
 
 async def counts(session: Session) -> dict[str, Any]:

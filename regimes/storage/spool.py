@@ -1,6 +1,7 @@
 """Changes that wait for another database, in the order they were made, each applied there exactly once."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final, TypeAlias
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ from regimes.storage.changes import Change, Commit, Lease, PutEndpoint, PutState
 from regimes.storage.session import Session
 
 BATCH: Final = 200
+BATCH_BYTES: Final = 500_000
+"""Some 5,000 rows: well within the time that one transaction may take."""
 Entry: TypeAlias = tuple[int, Change]
 
 _encoder = msgspec.msgpack.Encoder()
@@ -73,9 +76,16 @@ async def claim(
 
 
 async def waiting(session: Session, after: int) -> Sequence[Entry]:
-    """The next batch after a number, oldest first."""
+    """The next batch after a number, oldest first; at least one where any waits."""
     found = await session.rows("SELECT seq, body FROM spool WHERE seq > ? ORDER BY seq LIMIT ?", after, BATCH)
-    return [(seq, _decoder.decode(body)) for seq, body in found]
+    sizes = accumulate(len(body) for _, body in found)
+    fitting = max(1, sum(size <= BATCH_BYTES for size in sizes))
+    return [(seq, _decoder.decode(body)) for seq, body in found[:fitting]]
+
+
+async def count_waiting(session: Session, after: int) -> int:
+    """How many come after a number."""
+    return int((await session.rows("SELECT count(*) FROM spool WHERE seq > ?", after))[0][0])
 
 
 async def progress(session: Session, spool_id: str) -> int:

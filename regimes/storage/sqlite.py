@@ -95,8 +95,14 @@ class SqliteStorage(Database):
         return await done
 
     async def bytes_used(self) -> int:
-        files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
-        return sum(file.stat().st_size for file in files if file.exists())
+        """Without pages that are free for reuse: a SQLite file never shrinks by itself."""
+
+        async def used(session: Session) -> int:
+            names = ("page_count", "freelist_count", "page_size")
+            pages, free, size = [(await session.rows(f"PRAGMA {name}"))[0][0] for name in names]
+            return int((pages - free) * size)
+
+        return await self.read(used)
 
     def _protect(self) -> None:
         """Before SQLite opens it: the journal files get the mode of the database."""

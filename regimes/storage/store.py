@@ -57,11 +57,14 @@ class Store(ABC):
 
     @abstractmethod
     async def write(self, work: Work[ResultT]) -> ResultT:
-        """Run one transaction; all of it holds, or an error is raised and nothing does."""
+        """Run one transaction; all of it holds, or an error is raised and nothing does.
+
+        work: may be run again after its transaction was undone, so it must change nothing but the database.
+        """
 
     @abstractmethod
     async def bytes_used(self) -> int:
-        """Size of the database."""
+        """What the database takes on its disk."""
 
     @abstractmethod
     async def claim(self, endpoint: str, *, now_ms: int, lease_ms: int, limit: int) -> Sequence[Delivery]: ...

@@ -1,5 +1,6 @@
 """One storage of each kind, empty, opened and closed around every test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def postgres_server() -> Iterator[PrivatePostgres]:
 @pytest.fixture(scope="session")
 def mortal_server() -> Iterator[PrivatePostgres]:
     server = PrivatePostgres()
+    asyncio.run(server.hurry())
     yield server
     server.close()
 

@@ -21,7 +21,7 @@ class Disk:
     async def write(self, rows: AddRows) -> int:
         if self.is_full:
             raise StorageAwayError("disk is full")
-        if any(row.symbol == "bad" for row in [*rows.liquidations, *rows.readings]):
+        if "bad" in {row.symbol for row in rows.liquidations}:
             raise DataError("no such symbol")
         self.batches.append(rows)
         self.written.set()

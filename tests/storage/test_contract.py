@@ -88,7 +88,7 @@ async def test_an_error_in_the_middle_of_a_step_leaves_nothing(
 ) -> None:
     cascade = event()
     whole = {"events": [cascade], "decisions": [decision(cascade.id)], "deliveries": [delivery()]}
-    with pytest.raises(DataError, match="take|NUL"):
+    with pytest.raises(DataError, match=r"takes no such value|NUL"):
         await storage.commit(Step(**{**whole, **broken}))  # type: ignore[arg-type]
     counts = (await storage.stats())["rows"]
     assert {table: n for table, n in counts.items() if n} == {}
@@ -310,6 +310,16 @@ async def test_purge_never_takes_what_is_still_to_be_sent(storage: Store) -> Non
     assert [d.id for d in left] == ["d1"]
     await storage.settle(attempt("d1"), delivered())
     assert await storage.purge("market_events", later, limit=100) == 1
+
+
+async def test_purge_takes_what_was_superseded_while_its_sender_died(storage: Store) -> None:
+    await storage.commit(deliveries(delivery("old", collapse_key="k")))
+    await storage.claim("chat", now_ms=NOW_MS, lease_ms=1_000, limit=1)
+    await storage.commit(deliveries(delivery("new", collapse_key="k")))
+    assert await storage.purge("deliveries", NOW_MS + 999, limit=9) == 0
+    assert await storage.purge("deliveries", NOW_MS + 1_001, limit=9) == 1
+    (left,) = await storage.deliveries(event_id=None, status=None, limit=9)
+    assert left.id == "new"
 
 
 async def test_purge_takes_old_attempts_and_ended_silences(storage: Store) -> None:

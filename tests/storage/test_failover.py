@@ -1,5 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from regimes.clock import ScaledClock
 from regimes.errors import StorageError
 from regimes.storage import spool
-from regimes.storage.base import EventQuery, ReadingRow, Silence, StorageAwayError, Step
+from regimes.storage.base import EventQuery, ReadingRow, Silence, Step, StorageAwayError
 from regimes.storage.changes import Commit
 from regimes.storage.failover import FailoverStorage
 from regimes.storage.migrate import Migration, shipped
@@ -43,9 +45,15 @@ class Watch:
         self._turn.set()
 
     async def until_back(self) -> None:
-        while not self.heard or self.heard[-1] is not None:
+        await self._until(lambda: bool(self.heard) and self.heard[-1] is None)
+
+    async def until_gone(self) -> None:
+        await self._until(lambda: bool(self.heard) and self.heard[-1] is not None)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
             self._turn.clear()
-            await asyncio.wait_for(self._turn.wait(), 30)
+            await asyncio.wait_for(self._turn.wait(), 60)
 
 
 @pytest.fixture
@@ -61,13 +69,16 @@ async def build(tmp_path: Path, clock: ScaledClock, watch: Watch) -> AsyncIterat
     """Opens failover storages on the same spool; closes at the end what is still open."""
     opened: list[FailoverStorage] = []
 
-    async def make(url: str, timeout_s: float = 1, limit_bytes: int = 1 << 30) -> FailoverStorage:
+    async def make(
+        url: str, timeout_s: float = 1, limit_bytes: int = 1 << 30, mirror_s: float = 3_600
+    ) -> FailoverStorage:
         storage = FailoverStorage(
             PostgresStorage(url, timeout_s=timeout_s),
             SqliteStorage(tmp_path / "spool.db"),
             clock,
             on_state=watch,
             retry_s=0.05,
+            mirror_s=mirror_s,
             limit_bytes=limit_bytes,
         )
         await storage.open()
@@ -88,7 +99,7 @@ async def ids_in(url: str) -> list[str]:
     """What the server itself holds, oldest first."""
     server = PostgresStorage(url)
     await server.open()
-    found = await server.deliveries(event_id=None, status=None, limit=10_000)
+    found = await server.deliveries(event_id=None, status=None, limit=100_000)
     await server.close()
     return [d.id for d in reversed(found)]
 
@@ -115,11 +126,12 @@ async def test_what_is_written_while_the_server_is_dead_flows_back(
     await storage.add_readings([ReadingRow(NOW_MS, "f", "s", b"r")])
     await storage.flush()
     assert await storage.load_state() == {"engine": b"2"}
-    assert storage.down_since_ms is not None
-    assert watch.heard == [storage.down_since_ms]
+    (down_since_ms,) = watch.heard
+    assert down_since_ms is not None
+    assert down_since_ms >= NOW_MS
     mortal.start()
     await watch.until_back()
-    assert storage.down_since_ms is None
+    assert watch.heard == [down_since_ms, None]
     assert await storage.event(opened.id) == closed
     assert list(await storage.states_after(opened.id, 0, limit=9) or []) == [closed]
     assert list(await storage.decisions(closed.id)) == [decision(closed.id)]
@@ -165,6 +177,21 @@ async def test_a_start_without_the_server_knows_what_the_last_run_knew(
     assert await again.endpoints() == {"chat": b"open"}
     assert [s.id for s in await again.silences()] == ["s"]
     assert (await again.events(EventQuery())).events == []
+
+
+async def test_what_a_restart_needs_is_copied_while_the_server_serves(
+    build: Build, postgres_server: PrivatePostgres
+) -> None:
+    storage = await build(await postgres_server.new_place(), mirror_s=0.001)
+    async with asyncio.timeout(20):
+        for n in range(50):
+            # New names keep coming while the copy is written.
+            await storage.put_endpoint(f"e{n}", b"open")
+        await storage.commit(Step(state={"engine": b"7"}))
+        while await storage.local.load_state() != {"engine": b"7"}:
+            pass
+    assert len(await storage.local.endpoints()) == 50
+    assert (await storage.local.stats())["rows"]["spool"] == 0
 
 
 async def test_the_server_going_away_takes_the_newest_state_along(
@@ -250,27 +277,30 @@ async def test_writing_goes_on_in_order_through_outages(
     url = await mortal.new_place()
     storage = await build(url)
 
-    async def write() -> None:
-        for n in range(400):
-            news = [delivery(f"d{n:03}", event_id="evt", revision=n, created_ms=NOW_MS + n)]
+    stop = False
+
+    async def write() -> int:
+        for n in count():
+            news = [delivery(f"d{n:06}", event_id="evt", revision=n, created_ms=NOW_MS + n)]
             await storage.commit(Step(events=[event(revision=n)], deliveries=news, state={"n": b"%d" % n}))
             await asyncio.sleep(0.002)
+            if stop:
+                return n
+        raise AssertionError
 
     writing = asyncio.create_task(write())
     for _ in range(2):
-        while storage.down_since_ms is None:
-            mortal.kill()
-            await asyncio.sleep(0.05)
+        mortal.kill()
+        await watch.until_gone()
         await asyncio.to_thread(mortal.start)
         await watch.until_back()
-    await writing
-    await watch.until_back()
-    first = event().id
-    states = await storage.states_after(first, 0, limit=1_000)
+    stop = True
+    last = await writing
+    states = await storage.states_after(event().id, 0, limit=100_000)
     assert states is not None
-    assert [state.revision for state in states] == list(range(1, 400))
-    assert await ids_in(url) == [f"d{n:03}" for n in range(400)]
-    assert await storage.load_state() == {"n": b"399"}
+    assert [state.revision for state in states] == list(range(1, last + 1))
+    assert await ids_in(url) == [f"d{n:06}" for n in range(last + 1)]
+    assert await storage.load_state() == {"n": b"%d" % last}
 
 
 async def test_flowing_back_goes_on_where_it_was_interrupted(
@@ -360,6 +390,35 @@ async def test_a_spool_at_its_limit_still_takes_events_but_no_more_rows(build: B
     await storage.commit(Step(events=[event()], deliveries=[delivery()]))
     assert storage.buffer.dropped == {"spool_full": 1}
     assert await claimed(storage) == ["d1"]
+
+
+async def test_a_spool_that_has_flowed_back_takes_rows_again(
+    build: Build, mortal: PrivatePostgres, watch: Watch
+) -> None:
+    storage = await build(await mortal.new_place(), limit_bytes=1_000_000)
+    for _ in range(2):
+        mortal.kill()
+        await storage.put_endpoint("chat", b"open")
+        await storage.add_readings([ReadingRow(NOW_MS + n, "f", "s", b"x" * 1_000) for n in range(600)])
+        await storage.flush()
+        await storage.add_readings([ReadingRow(NOW_MS, "f", "too much", b"")])
+        await storage.flush()
+        mortal.start()
+        await watch.until_back()
+    assert storage.buffer.dropped == {"spool_full": 2}
+    assert (await storage.stats())["rows"]["readings"] == 600
+
+
+async def test_large_changes_flow_back_in_small_transactions(build: Build) -> None:
+    storage = await build(NOBODY_THERE)
+    for n in range(5):
+        await storage.commit(deliveries(delivery(f"d{n}", message=b"x" * 200_000)))
+    await storage.commit(deliveries(delivery("huge", message=b"x" * 2_000_000)))
+    sizes, done = [], 0
+    while entries := await storage.local.read(partial(spool.waiting, after=done)):
+        sizes.append(len(entries))
+        done = entries[-1][0]
+    assert sizes == [2, 2, 1, 1]
 
 
 async def test_a_full_disk_under_the_spool_is_told_and_what_is_there_stays(build: Build) -> None:

@@ -1,6 +1,10 @@
-"""The process is killed as a power cut would: what was acknowledged is there, and nothing is there by halves."""
+"""The process is killed as a power cut would: what was acknowledged is there, and nothing is there by halves.
+
+REGIMES_KILLS sets how often, 10 where it is not set.
+"""
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import AsyncIterator
@@ -22,7 +26,7 @@ from .postgres_server import PrivatePostgres
 from .samples import LEASE_MS, NOW_MS, event
 from .writer_process import step
 
-KILLS = 10
+KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -64,6 +68,7 @@ async def written(storage: Storage) -> int:
     return count
 
 
+@pytest.mark.timeout(60 + 10 * KILLS)
 @pytest.mark.parametrize("kind", ["sqlite", "postgres", "spool"])
 async def test_what_was_acknowledged_survives_being_killed(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, clock: ScaledClock

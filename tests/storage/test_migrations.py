@@ -10,7 +10,6 @@ from regimes.storage.migrate import Migration, shipped
 from regimes.storage.postgres import PostgresStorage
 from regimes.storage.sqlite import SqliteStorage
 
-from .postgres_server import PrivatePostgres
 from .samples import event, liquidation
 
 ALL = list(shipped())
@@ -32,8 +31,7 @@ class Place:
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
         return Place("sqlite", str(tmp_path / "local.db"))
-    server: PrivatePostgres = request.getfixturevalue("postgres_server")
-    return Place("postgres", await server.new_place())
+    return Place("postgres", await request.getfixturevalue("postgres_server").new_place())
 
 
 def test_steps_are_numbered_without_a_gap() -> None:

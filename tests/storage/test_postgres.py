@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 
 from regimes.errors import StorageError
-from regimes.storage.base import StorageAwayError, Step
+from regimes.storage.base import Step, StorageAwayError
 from regimes.storage.postgres import POOL_SIZE, PostgresStorage
 from regimes.storage.session import Session, marks, numbered
 
@@ -22,7 +22,7 @@ def test_parameters_are_numbered_in_order() -> None:
 
 
 async def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
-    with pytest.raises(StorageAwayError, match="regimes at 127.0.0.1:1 cannot be reached") as away:
+    with pytest.raises(StorageAwayError, match=r"regimes at 127\.0\.0\.1:1 cannot be reached") as away:
         await PostgresStorage(NOBODY_THERE).open()
     assert "secret" not in "".join(traceback.format_exception(away.value))
 

@@ -3,12 +3,13 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from regimes.errors import DataError, StorageError
-from regimes.storage.base import EventQuery, StorageAwayError, Step
+from regimes.storage.base import EventQuery, Step, StorageAwayError
 from regimes.storage.session import Session
 from regimes.storage.sqlite import SqliteStorage
 
@@ -176,16 +177,17 @@ async def test_a_storage_that_is_closed_says_so(tmp_path: Path) -> None:
 
 async def fill(storage: SqliteStorage) -> list[str]:
     """Commit until the disk is full; the ids of what was acknowledged."""
-    stored = []
-    for n in range(1_000):
-        new = delivery(f"d{n}", message=b"x" * 20_000)
-        try:
+    stored: list[str] = []
+
+    async def without_end() -> None:
+        for n in count():
+            new = delivery(f"d{n}", message=b"x" * 20_000)
             await storage.commit(deliveries(new))
-        except StorageAwayError as error:
-            assert "disk is full" in str(error)
-            return stored
-        stored.append(new.id)
-    raise AssertionError("the disk never filled")
+            stored.append(new.id)
+
+    with pytest.raises(StorageAwayError, match="disk is full"):
+        await without_end()
+    return stored
 
 
 async def test_a_full_disk_is_told_loses_nothing_and_goes_on_when_there_is_room(small_disk: Path) -> None:

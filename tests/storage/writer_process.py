@@ -22,7 +22,8 @@ async def main(url: str, spool: str, first: int) -> None:
     await storage.open()
     for n in count(first):
         await storage.commit(step(n))
-        print(n, flush=True)
+        sys.stdout.write(f"{n}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
