@@ -99,6 +99,11 @@ def _side(value: Any) -> str | None:
     )
 
 
+def _payer(value: Any) -> str | None:
+    known = {"longs_pay": "longs pay shorts", "shorts_pay": "shorts pay longs", "none": "nobody"}
+    return known.get(value) if _text(value) else None
+
+
 _USD: Final = _number(wording.usd)
 _USD_PER_HOUR: Final = _number(wording.usd_per_hour)
 _PERCENT: Final = _number(wording.percent)
@@ -107,6 +112,7 @@ _RATE: Final = _number(lambda rate: wording.signed_percent(rate, 4))
 _RATIO: Final = _number(wording.ratio)
 _SIGNED: Final = _number(wording.signed)
 _COUNT: Final = _number(lambda number: f"{number:,.0f}")
+_PERCENTILE: Final = _number(lambda rank: f"{rank:.1f} of 100")
 _HOURS: Final = _number(lambda hours: wording.duration(round(hours * HOUR_MS)))
 _OF_FIVE: Final = _number(lambda level: f"{level:.0f} of 5")
 
@@ -126,7 +132,9 @@ _FACTS: Final[tuple[tuple[str, str, Say], ...]] = (
     ("interval_hours", "Paid every", _HOURS),
     ("predicted_rate", "Predicted next", _RATE),
     ("z_score", "z-score", _SIGNED),
-    ("percentile", "Percentile in 30 d", _WHOLE_PERCENT),
+    ("mean_8h", "Usual for 8 h (30 d)", _RATE),
+    ("percentile", "Percentile in 30 d", _PERCENTILE),
+    ("direction", "Who pays", _payer),
     ("p_revert_24h", "Funding back to normal in 24 h", _WHOLE_PERCENT),
     ("p_revert_72h", "Funding back to normal in 72 h", _WHOLE_PERCENT),
     ("vol_regime", "Regime", _text),

@@ -37,11 +37,20 @@ def test_a_cascade_tells_its_numbers_with_units() -> None:
 
 
 def test_funding_volatility_regimes_and_correlation_have_their_own() -> None:
-    assert said({"funding_rate": 0.00125, "interval_hours": 8, "z_score": 2.4, "percentile": 0.991}) == {
+    assert said(
+        {
+            "funding_rate": 0.00125,
+            "interval_hours": 8,
+            "z_score": 2.4,
+            "percentile": 99.1,
+            "direction": "longs_pay",
+        }
+    ) == {
         "Funding rate": "+0.1250 %",
         "Paid every": "8 h",
         "z-score": "+2.40",
-        "Percentile in 30 d": "99 %",
+        "Percentile in 30 d": "99.1 of 100",
+        "Who pays": "longs pay shorts",
     }
     assert said(
         {"vol_regime": "EXPLOSIVE", "previous_regime": "HIGH_VOL", "volatility_24h": 0.052, "ratio": 4.3}

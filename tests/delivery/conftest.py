@@ -1,11 +1,14 @@
 """Published vectors, and messages to send."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import settings
+
+from tests.delivery.harness import WatchedStorage, opened
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None)
@@ -20,3 +23,9 @@ def vectors(data_dir: Path) -> dict[str, Any]:
         pytest.skip(f"webhook vectors not found at {path}")
     decoded: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     return decoded
+
+
+@pytest.fixture
+async def storage(tmp_path: Path) -> AsyncIterator[WatchedStorage]:
+    async with opened(tmp_path) as store:
+        yield store

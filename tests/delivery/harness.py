@@ -27,6 +27,9 @@ DISCORD = f"https://discord.com/api/webhooks/123456789012345678/{DISCORD_KEY}"
 DISCORD_2 = f"https://discord.com/api/webhooks/223456789012345678/{DISCORD_KEY}"
 TELEGRAM = f"https://api.telegram.org/bot{TELEGRAM_KEY}/sendMessage?chat_id=-100"
 SLACK = f"https://hooks.slack.com/services/{SLACK_PATH}"
+D1, D2 = "discord-all-1", "discord-all-2"
+H1, H2 = "http-all-1", "http-all-2"
+T1, S1 = "telegram-all-1", "slack-all-1"
 LOOPBACK = ("127.0.0.0/8",)
 
 
