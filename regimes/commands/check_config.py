@@ -38,7 +38,9 @@ def _values(settings: Settings) -> Table:
     shipped = str(shipped_config())
     for path, field in leaves(type(settings)):
         origin, value = settings.origin(path), value_of(settings, path)
-        if origin.place == shipped and value == field.get_default(call_default_factory=True, validated_data={}):
+        if origin.place == shipped and value == field.get_default(
+            call_default_factory=True, validated_data={}
+        ):
             origin = DEFAULT
         table.add_row(path, shown(value), str(origin), style="" if origin.name else "dim")
     return table

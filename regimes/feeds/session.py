@@ -57,6 +57,7 @@ class Session:
         prices: bool,
         derivatives: bool,
         reach: Reach,
+        seen_until_ms: int | None,
     ) -> None:
         self._venue = venue
         self._ids = dict(venue.market_ids(symbols))
@@ -66,6 +67,7 @@ class Session:
         self._back = sink if isinstance(sink, BackPressure) else None
         self._prices = prices
         self._derivatives = derivatives
+        self._seen_until_ms = seen_until_ms or 0
         self._held = asyncio.Event()
         self._listed: Mapping[str, float] | None = None
         self._gaps: dict[DataKind, GapTeller] = {
@@ -152,7 +154,8 @@ class Session:
     async def run(self) -> None:
         """Deliver for ever. Raises an ExceptionGroup with the VenueError when the venue closes itself to us."""
         if self._derivatives:
-            self._gaps["liquidation"].begin(self._clock.now_ms() - DAY_MS, "not yet running")
+            unseen_from_ms = max(self._clock.now_ms() - DAY_MS, self._seen_until_ms)
+            self._gaps["liquidation"].begin(unseen_from_ms, "not running")
         async with asyncio.TaskGroup() as group:
             for line in self._lines:
                 group.create_task(line.run())

@@ -31,7 +31,7 @@ from regimes.timeframe import DAY_MS
 
 POLICY_S: Final = 0.5
 HEALTH_S: Final = 2.0
-CLOSE_S: Final = 5.0
+CLOSE_S: Final = 4.0
 _MOST_LIQUIDATIONS: Final = 1_000_000
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +71,7 @@ class Alerts:
         self._settings = settings
         self._clock = clock
         self._pipeline: Pipeline | None = None
+        self._sent = asyncio.Event()
         self._on_written: list[Callable[[Written], None]] = []
 
     def on_written(self, callback: Callable[[Written], None]) -> None:
@@ -101,7 +102,7 @@ class Alerts:
         async with asyncio.TaskGroup() as group:
             for part in (
                 self.desk.run(),
-                self.outbox.run(),
+                self._send(),
                 self._archive.run(self._save),
                 self._every(POLICY_S, self._let_policy_speak),
                 self._every(HEALTH_S, self._look_around),
@@ -109,13 +110,22 @@ class Alerts:
                 group.create_task(part)
 
     async def close(self) -> None:
-        """Write the last state and what still waits; send nothing more."""
+        """Write the last state and what still waits; finish what is being sent, send nothing more."""
         self._save()
         try:
             await asyncio.wait_for(self.desk.drained(), CLOSE_S)
         except TimeoutError:
             _log.error("alerts_left_unstored", waiting=self.desk.waiting, error=self.desk.last_error)
         self.outbox.close()
+        # What takes longer is left to its lease, and sent again by the next run.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._sent.wait(), CLOSE_S / 2)
+
+    async def _send(self) -> None:
+        try:
+            await self.outbox.run()
+        finally:
+            self._sent.set()
 
     def _took(self, batch: Batch) -> None:
         self._archive.take(batch)

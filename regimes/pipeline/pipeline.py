@@ -121,6 +121,10 @@ class Pipeline:
         """How live each stream is; empty before the feed runs."""
         return self._feed.status() if self._feed else []
 
+    def clock_offsets_ms(self) -> Mapping[str, int]:
+        """Each venue's time minus this machine's, as far as it has been compared."""
+        return self._feed.clock_offsets_ms() if self._feed else {}
+
     def readiness(self) -> Readiness:
         """What is missing before everything works."""
         if self._feed is None or self._engine is None:
@@ -175,7 +179,7 @@ class Pipeline:
                     ):
                         group.create_task(part)
             except* Exception as errors:
-                raise _only(errors) from errors
+                raise only(errors) from errors
 
     async def _consume(self) -> None:
         while True:
@@ -238,7 +242,7 @@ def _refuse_silence(feed: BinanceFeed, settings: Settings) -> None:
         raise VenueError(f"no venue can be reached ({words}); check the network, or run `regimes doctor`")
 
 
-def _only(errors: ExceptionGroup[Exception]) -> Exception:
+def only(errors: ExceptionGroup[Exception]) -> Exception:
     """The error inside a group of one, however deep; the group itself where there are several."""
     error: Exception = errors
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
