@@ -12,7 +12,7 @@ from regimes.observations import Candle, Observation, Tick
 from regimes.timeframe import DAY_MS, HOUR_MS, to_ms
 
 HOURLY_DAYS: Final = 14
-SLICES_A_TURN: Final = 24
+TURN: Final = 1_000
 
 
 def known_at_ms(observation: Observation) -> int:
@@ -35,9 +35,9 @@ async def replay(
     """Take history known by `now_ms`, with a tick an hour in the last 14 days and a tick a day before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
-    open and close where they would have. Other tasks get a turn now and then.
+    open and close where they would have. Other tasks get a turn after each thousand.
     """
-    done, end_ms, slices = Replayed(), 0, 0
+    done, end_ms = Replayed(), 0
 
     def step(observation: Observation) -> None:
         done.events += engine.step(observation).events
@@ -56,11 +56,10 @@ async def replay(
             end_ms = _slice_end(known_ms, now_ms)
             # Time goes before data, else the newest would be refused as coming from the future.
             tick(min(end_ms, now_ms))
-            slices += 1
-            if slices % SLICES_A_TURN == 0:
-                await asyncio.sleep(0)
         step(item)
         done.taken += 1
+        if done.taken % TURN == 0:
+            await asyncio.sleep(0)
     step(Tick(now_ms))
     return done
 
