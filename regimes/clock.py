@@ -46,16 +46,27 @@ class SystemClock:
 
 
 class ScaledClock:
-    """Event time that starts where it is told and runs `speed` times as fast as real time."""
+    """Event time that starts where it is told and runs `speed` times as fast as real time.
 
-    def __init__(self, start_ms: int, speed: float) -> None:
+    running: False holds event time at its start until `start` is called, so that a replay loses nothing
+    while connections are made; `sleep` still waits `event_seconds / speed` real seconds.
+    """
+
+    def __init__(self, start_ms: int, speed: float, *, running: bool = True) -> None:
         if speed <= 0:
             raise ValueError(f"speed must be > 0 (got {speed})")
         self.speed = speed
         self._start_ms = start_ms
-        self._origin = time.monotonic()
+        self._origin: float | None = time.monotonic() if running else None
+
+    def start(self) -> None:
+        """Let event time run from now on; does nothing when it runs."""
+        if self._origin is None:
+            self._origin = time.monotonic()
 
     def now_ms(self) -> int:
+        if self._origin is None:
+            return self._start_ms
         return self._start_ms + int((time.monotonic() - self._origin) * 1000 * self.speed)
 
     def monotonic(self) -> float:

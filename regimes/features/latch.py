@@ -1,6 +1,6 @@
 """Hysteresis in one place: a level goes up at once, comes down late, and each episode has one event."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -86,3 +86,14 @@ class Episode(msgspec.Struct):
             self.revision += 1
             return make(Phase.UPDATED, self.started_ms, self.revision)
         return None
+
+
+def news(events: Sequence[Event]) -> list[Event]:
+    """Leave out episodes that both began and ended among these events.
+
+    Events of one step may span many bars after a start or a long gap; what was over before anyone could be
+    told is history.
+    """
+    opened = {event.id for event in events if event.phase is Phase.OPENED}
+    over = opened & {event.id for event in events if event.phase is Phase.CLOSED}
+    return [event for event in events if event.id not in over]

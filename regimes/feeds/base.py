@@ -1,11 +1,22 @@
 """What a feed is, and the bounded queue between feeds and the engine."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from regimes.observations import BookDepth, Candle, MarkPrice, Observation, OpenInterest
+from regimes.observations import (
+    BookDepth,
+    Candle,
+    DataKind,
+    FeedGap,
+    FundingRate,
+    Liquidation,
+    MarkPrice,
+    Observation,
+    OpenInterest,
+    Unavailable,
+)
 
 
 class Sink(Protocol):
@@ -13,6 +24,20 @@ class Sink(Protocol):
 
     def put(self, observation: Observation) -> None:
         """Take one observation; never raises, never blocks."""
+        ...
+
+
+@runtime_checkable
+class BackPressure(Protocol):
+    """A sink that can ask its feeds to stop reading for a while."""
+
+    @property
+    def pressure(self) -> bool:
+        """Whether so much waits that feeds should stop reading their sockets."""
+        ...
+
+    async def eased(self) -> None:
+        """Wait until there is no pressure."""
         ...
 
 
@@ -38,47 +63,92 @@ def _conflation_key(observation: Observation) -> ConflationKey | None:
             return None
 
 
+def _lost_key(observation: Observation) -> tuple[str, DataKind, int] | None:
+    """Venue, kind and own time of a fact whose loss must be told."""
+    match observation:
+        case Liquidation():
+            return observation.venue, "liquidation", observation.ts_ms
+        case Candle():
+            return observation.venue, "candle", observation.open_ms
+        case FundingRate():
+            return observation.venue, "funding", observation.ts_ms
+        case _:
+            return None
+
+
 class ObservationQueue:
     """Bounded, in arrival order. States conflate to the latest; facts (liquidations, closed bars) never do.
 
-    When `capacity` facts wait, `pressure` is set so that feeds stop reading their sockets (TCP then holds the
-    exchange back); facts already received are still taken, up to twice the capacity. Beyond that a fact is
-    refused and counted in `dropped`, and the feed must report a FeedGap.
+    A state that changes while it waits moves to the back, so that it never overtakes what came before it.
+    When `capacity` observations wait, `pressure` is set so that feeds stop reading their sockets (TCP then holds
+    the exchange back); facts already received are still taken, up to twice the capacity. Beyond that a fact is
+    refused, counted in `dropped`, and told as one FeedGap for each venue and kind once there is room again.
+    Word of a loss (FeedGap, Unavailable) is always taken. Pressure eases when half the capacity is free.
     """
 
     def __init__(self, capacity: int = 100_000) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be >= 1 (got {capacity})")
         self.capacity = capacity
         self.dropped: Counter[str] = Counter()
         self.conflated = 0
         self.pressure = False
-        self._items: deque[Observation | ConflationKey] = deque()
-        self._states: dict[ConflationKey, Observation] = {}
+        self._items: OrderedDict[int | ConflationKey, Observation] = OrderedDict()
+        self._serial = 0
+        self._lost: dict[tuple[str, DataKind], tuple[int, int, int]] = {}
         self._wake = asyncio.Event()
+        self._ease = asyncio.Event()
+        self._ease.set()
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put(self, observation: Observation) -> None:
         key = _conflation_key(observation)
-        if key is not None:
-            if key in self._states:
-                self.conflated += 1
-            else:
-                self._items.append(key)
-            self._states[key] = observation
-        elif len(self._items) < 2 * self.capacity:
-            self._items.append(observation)
+        if key is not None and key in self._items:
+            self.conflated += 1
+            self._items[key] = observation
+            self._items.move_to_end(key)
+        elif len(self._items) < 2 * self.capacity or isinstance(observation, FeedGap | Unavailable):
+            self._serial += 1
+            self._items[self._serial if key is None else key] = observation
         else:
-            self.dropped[type(observation).__name__] += 1
-        self.pressure = len(self._items) >= self.capacity
+            self._refuse(observation)
+        if not self.pressure and len(self._items) >= self.capacity:
+            self.pressure = True
+            self._ease.clear()
         self._wake.set()
 
     async def take(self, limit: int) -> Sequence[Observation]:
         """Wait for something, then hand over up to `limit` observations at once."""
+        if limit < 1:
+            raise ValueError(f"limit must be >= 1 (got {limit})")
         while not self._items:
             self._wake.clear()
             await self._wake.wait()
         count = min(limit, len(self._items))
-        taken = [self._items.popleft() for _ in range(count)]
-        self.pressure = len(self._items) >= self.capacity
-        return [self._states.pop(item) if isinstance(item, tuple) else item for item in taken]
+        taken = [self._items.popitem(last=False)[1] for _ in range(count)]
+        if self.pressure and len(self._items) <= self.capacity // 2:
+            self.pressure = False
+            self._ease.set()
+        if self._lost and not self.pressure:
+            self._tell_losses()
+        return taken
+
+    async def eased(self) -> None:
+        """Wait until there is no pressure."""
+        await self._ease.wait()
+
+    def _refuse(self, observation: Observation) -> None:
+        self.dropped[type(observation).__name__] += 1
+        lost = _lost_key(observation)
+        if lost is not None:
+            venue, kind, ts_ms = lost
+            first, last, count = self._lost.get((venue, kind), (ts_ms, ts_ms, 0))
+            self._lost[venue, kind] = (min(first, ts_ms), max(last, ts_ms), count + 1)
+
+    def _tell_losses(self) -> None:
+        lost, self._lost = self._lost, {}
+        for (venue, kind), (first, last, count) in lost.items():
+            reason = f"queue full: {count} refused"
+            self.put(FeedGap(last, venue, kind, None, from_ms=first, to_ms=last, reason=reason))

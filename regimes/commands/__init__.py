@@ -1,0 +1,1 @@
+"""What each command does; `regimes.cli` only reads its options."""

@@ -1,0 +1,153 @@
+"""The demo from its beginning to its summary."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from regimes.clock import ScaledClock
+from regimes.commands.demo.options import Options, plain_symbols
+from regimes.commands.demo.screen import Screen, choose
+from regimes.commands.demo.summary import Summary
+from regimes.commands.running import ExitCode, run_to_end
+from regimes.config import Settings
+from regimes.config.settings import Origin
+from regimes.events import iso_utc
+from regimes.features.base import Status
+from regimes.feeds.simulator.exchange import LoopbackExchange
+from regimes.logs import LogSettings, configure
+from regimes.pipeline import Pipeline
+from regimes.service import stop_on_signals
+from regimes.timeframe import HOUR_MS
+
+LOOK_S: Final = 0.02
+SETTLE_S: Final = 5.0
+ONCE_AT_MOST_MS: Final = 6 * HOUR_MS
+
+
+def execute(settings: Settings, options: Options) -> ExitCode:
+    """Run the demo; CHECK_FAILED when something that was sent did not arrive, or no full package came about."""
+    # Beside the demo's own output only what needs attention is logged, unless a file or a level was asked for.
+    quiet = settings.log.file is None and settings.log.level == "INFO"
+    configure(LogSettings(level="WARNING") if quiet else settings.log)
+    screen = choose(once=options.once, as_json=options.as_json)
+    with tempfile.TemporaryDirectory(prefix="regimes-demo-") as cache:
+        try:
+            return run_to_end(Demo(settings, options, screen, Path(cache)).run())
+        finally:
+            screen.close()
+
+
+class Demo:
+    """One exchange on loopback and one pipeline, on one clock that starts when both are connected."""
+
+    def __init__(self, settings: Settings, options: Options, screen: Screen, cache: Path) -> None:
+        self._options = options
+        self._screen = screen
+        self._symbols = plain_symbols(settings.symbols)
+        self._settings = settings
+        self._cache = cache
+        self._clock = ScaledClock(options.start_ms, options.event_speed, running=False)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> ExitCode:
+        """Connect, start the clock, show what happens, end, sum up."""
+        source = self._options.source(self._symbols)
+        async with LoopbackExchange(source, self._clock) as exchange:
+            pipeline = Pipeline(self._against(exchange), clock=self._clock)
+            summary = Summary(exchange, pipeline)
+            pipeline.subscribe(on_event=self._screen.event)
+            pipeline.subscribe(on_event=summary.count)
+            stop_on_signals(self._stop)
+            self._announce(exchange)
+            running = asyncio.create_task(pipeline.run(self._stop))
+            showing = asyncio.create_task(self._show(pipeline, exchange, summary))
+            try:
+                await asyncio.wait({running, showing}, return_when=asyncio.FIRST_COMPLETED)
+                self._stop.set()
+                await running
+                return await showing
+            finally:
+                showing.cancel()
+
+    def _against(self, exchange: LoopbackExchange) -> Settings:
+        """The settings in effect, with the venues replaced by the exchange on loopback, and no key sent to it."""
+        return self._settings.replaced(
+            Origin("demo", ""),
+            symbols=self._symbols,
+            storage={"cache_dir": self._cache},
+            venues={
+                "spot": "binanceus",
+                "derivatives": "binanceusdm",
+                "spot_url": exchange.base_url,
+                "derivatives_url": exchange.base_url,
+                "api_key": None,
+                "secret": None,
+            },
+        )
+
+    def _announce(self, exchange: LoopbackExchange) -> None:
+        options = self._options
+        what = (
+            f"recordings in {options.data}"
+            if options.data
+            else f"scenario {options.scenario}, seed {options.seed}"
+        )
+        until = f" to {iso_utc(options.end_ms)}" if options.end_ms else ""
+        self._screen.say(
+            f"exchange on {exchange.base_url}: {what}, from {iso_utc(options.start_ms)}{until}, "
+            f"{options.event_speed:g} s of market time a second"
+        )
+
+    async def _show(self, pipeline: Pipeline, exchange: LoopbackExchange, summary: Summary) -> ExitCode:
+        began = self._clock.monotonic()
+        while not _connected(pipeline):
+            await self._pause(LOOK_S)
+            if self._stop.is_set():
+                return ExitCode.OK
+        self._clock.start()
+        self._screen.say(f"history fetched, streams connected: {self._clock.monotonic() - began:.1f} s")
+        full = await (
+            self._until_full(pipeline) if self._options.once else self._until_end(pipeline, exchange)
+        )
+        await self._settle(summary)
+        self._screen.packages(pipeline.engine.packages())
+        self._screen.say(summary.words())
+        return ExitCode.OK if full and not summary.lost else ExitCode.CHECK_FAILED
+
+    async def _until_full(self, pipeline: Pipeline) -> bool:
+        """Wait for a package in which every signal is ok; whether it came about in time."""
+        while not self._stop.is_set() and self._clock.now_ms() < self._options.start_ms + ONCE_AT_MOST_MS:
+            readings = pipeline.engine.latest.values()
+            if all(reading.status is Status.OK for reading in readings):
+                return True
+            await self._pause(LOOK_S)
+        return self._stop.is_set()
+
+    async def _until_end(self, pipeline: Pipeline, exchange: LoopbackExchange) -> bool:
+        shown_at = 0.0
+        while not self._stop.is_set() and not exchange.ended.is_set():
+            if self._clock.monotonic() - shown_at >= self._screen.every_s:
+                self._screen.packages(pipeline.engine.packages())
+                shown_at = self._clock.monotonic()
+            await self._pause(LOOK_S)
+        return True
+
+    async def _settle(self, summary: Summary) -> None:
+        """Give what is on its way time to arrive, and the engine time to take it."""
+        sent = summary.sent
+        until = self._clock.monotonic() + SETTLE_S
+        while not summary.has_arrived(sent) and self._clock.monotonic() < until:  # noqa: ASYNC110  # counters
+            await asyncio.sleep(LOOK_S)
+
+    async def _pause(self, real_s: float) -> None:
+        """Wait, but not longer than until somebody asks to stop."""
+        try:
+            await asyncio.wait_for(self._stop.wait(), real_s)
+        except TimeoutError:
+            return
+
+
+def _connected(pipeline: Pipeline) -> bool:
+    streams = pipeline.status()
+    return pipeline.live.is_set() and bool(streams) and all(stream.connected for stream in streams)

@@ -1,0 +1,34 @@
+"""Running a coroutine to its end, and the exit codes all commands share."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code says; docs/cli.md lists them too."""
+
+    OK = 0
+    CHECK_FAILED = 1
+    CONFIG = 2
+    VENUE = 3
+    BUG = 70
+    INTERRUPTED = 130
+
+
+def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run on uvloop where there is one, else on asyncio's own loop."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  # not on every platform
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

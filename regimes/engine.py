@@ -1,0 +1,216 @@
+"""The machine: observations go in one by one, readings and events come out; the same in, the same out."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from regimes.errors import DataError
+from regimes.events import Event, Phase
+from regimes.features.base import NOTHING, Feature, FeatureSettings, Need, Output, Reading, Universe
+from regimes.intake import AHEAD_MS, Intake, Rejection
+from regimes.observations import Candle, Observation
+from regimes.package import combine, market_state
+
+SNAPSHOT_VERSION: Final = 1
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What one observation brought about. rejected: why it was refused, if it was."""
+
+    readings: Sequence[Reading] = ()
+    events: Sequence[Event] = ()
+    rejected: Rejection | None = None
+
+
+QUIET: Final = Outcome()
+
+
+class Engine:
+    """Takes observations past the intake to the features that want them, and keeps what they say.
+
+    Synchronous, without clock, randomness or input and output: time passes by `Tick` alone.
+
+    latest: the newest reading by (feature name, symbol). open_events: events that have not been closed, by id.
+    event_counts: events so far by (type, phase). An error inside a feature is a bug, and goes through.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        universe: Universe,
+        settings: Mapping[str, FeatureSettings],
+        *,
+        ahead_ms: int = AHEAD_MS,
+    ) -> None:
+        """Wire features together.
+
+        settings: what they were built with, by section; a snapshot fits only the same. ahead_ms: how far ahead
+        of the last Tick data may be.
+        """
+        self.features = tuple(features)
+        self.universe = universe
+        self.intake = Intake(universe, ahead_ms=ahead_ms)
+        self.now_ms = 0
+        self.open_events: dict[str, Event] = {}
+        self.event_counts: Counter[tuple[str, str]] = Counter()
+        self._fingerprint = _fingerprint(self.features, universe, settings)
+        self._routes = _routes(self.features)
+        self.latest = self._all_readings()
+
+    @classmethod
+    def build(
+        cls,
+        types: Sequence[type[Feature]],
+        universe: Universe,
+        settings: Mapping[str, FeatureSettings] | None = None,
+        *,
+        ahead_ms: int = AHEAD_MS,
+    ) -> "Engine":
+        """Make the features and the engine. settings: by section; a section that is left out has its defaults."""
+        chosen = {kind.section: (settings or {}).get(kind.section) or kind.settings_type() for kind in types}
+        features = [kind(chosen[kind.section], universe) for kind in types]  # type: ignore[call-arg]
+        return cls(features, universe, chosen, ahead_ms=ahead_ms)
+
+    def step(self, observation: Observation) -> Outcome:
+        """Take one observation."""
+        rejection = self.intake.admit(observation)
+        if rejection is not None:
+            return Outcome(rejected=rejection)
+        self.now_ms = max(self.now_ms, _event_time(observation))
+        outcome = QUIET
+        for feature in self._routes.get(type(observation), ()):
+            output = feature.update(observation)
+            if output is not NOTHING:
+                outcome = _joined(outcome, output)
+        if outcome is not QUIET:
+            self._keep(outcome)
+        return outcome
+
+    def package(self, symbol: str) -> dict[str, Any]:
+        """Everything known of one symbol now, as JSON values; `ALL` is the market."""
+        return self._combine(symbol, self.market())
+
+    def packages(self) -> dict[str, dict[str, Any]]:
+        """The package of every configured symbol."""
+        market = self.market()
+        return {symbol: self._combine(symbol, market) for symbol in self.universe.symbols}
+
+    def market(self) -> dict[str, Any]:
+        """NORMAL, ACTIVE or CRISIS, and why."""
+        keys = {feature.name: feature.package_key for feature in self.features}
+        return market_state(
+            {(keys[name], symbol): reading for (name, symbol), reading in self.latest.items()}
+        )
+
+    def needs(self) -> tuple[Need, ...]:
+        """The history to ask for: for each kind and bar length the longest span that any feature wants."""
+        spans: dict[tuple[Any, str | None], int] = {}
+        for feature in self.features:
+            for need in feature.warmup():
+                key = (need.kind, need.timeframe)
+                spans[key] = max(spans.get(key, 0), need.span_ms)
+        return tuple(Need(kind, span, timeframe) for (kind, timeframe), span in spans.items())
+
+    def snapshot(self) -> bytes:
+        """All state as bytes, from which `restore` goes on as if never interrupted."""
+        return msgspec.msgpack.encode(
+            {
+                "version": SNAPSHOT_VERSION,
+                "fingerprint": self._fingerprint,
+                "now_ms": self.now_ms,
+                "intake": self.intake.snapshot(),
+                "open_events": list(self.open_events.values()),
+                "features": {feature.name: feature.snapshot() for feature in self.features},
+            }
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Take back a snapshot into a fresh engine with the same features, settings and symbols.
+
+        Raises DataError if it is damaged, of another version, or was made with other settings.
+        """
+        state = _decode(snapshot)
+        if state["version"] != SNAPSHOT_VERSION:
+            raise DataError(
+                f"engine snapshot: version is {state['version']}, this program reads {SNAPSHOT_VERSION}; "
+                "start without it, and the history is fetched again"
+            )
+        if state["fingerprint"] != self._fingerprint:
+            raise DataError(
+                "engine snapshot: it was made with other features, settings or symbols; "
+                "start without it, and the history is fetched again"
+            )
+        self.now_ms = state["now_ms"]
+        self.intake.restore(state["intake"])
+        for feature in self.features:
+            feature.restore(state["features"][feature.name])
+        events = msgspec.convert(state["open_events"], list[Event])
+        self.open_events = {event.id: event for event in events}
+        self.latest = self._all_readings()
+
+    def _combine(self, symbol: str, market: Mapping[str, Any]) -> dict[str, Any]:
+        readings = {
+            feature.package_key: self.latest[feature.name, symbol]
+            for feature in self.features
+            if (feature.name, symbol) in self.latest
+        }
+        return combine(symbol, self.now_ms, readings, market)
+
+    def _keep(self, outcome: Outcome) -> None:
+        for reading in outcome.readings:
+            self.latest[reading.feature, reading.symbol] = reading
+        for event in outcome.events:
+            self.event_counts[event.type, event.phase] += 1
+            if event.phase is Phase.CLOSED:
+                self.open_events.pop(event.id, None)
+            else:
+                self.open_events[event.id] = event
+
+    def _all_readings(self) -> dict[tuple[str, str], Reading]:
+        return {
+            (reading.feature, reading.symbol): reading
+            for feature in self.features
+            for reading in feature.readings()
+        }
+
+
+def _joined(outcome: Outcome, output: Output) -> Outcome:
+    if outcome is QUIET:
+        return Outcome(output.readings, output.events)
+    return Outcome([*outcome.readings, *output.readings], [*outcome.events, *output.events])
+
+
+def _event_time(observation: Observation) -> int:
+    """The time an observation tells of, never later than what it has seen."""
+    return observation.open_ms if isinstance(observation, Candle) else observation.ts_ms
+
+
+def _routes(features: Sequence[Feature]) -> dict[type, tuple[Feature, ...]]:
+    wanted = {kind for feature in features for kind in feature.wants}
+    return {kind: tuple(feature for feature in features if kind in feature.wants) for kind in wanted}
+
+
+def _fingerprint(
+    features: Sequence[Feature], universe: Universe, settings: Mapping[str, FeatureSettings]
+) -> str:
+    """A short name for everything that a snapshot depends on."""
+    parts = [
+        [feature.name for feature in features],
+        msgspec.to_builtins(universe),
+        {section: table.model_dump(mode="json") for section, table in sorted(settings.items())},
+    ]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+
+def _decode(snapshot: bytes) -> dict[str, Any]:
+    try:
+        state = msgspec.msgpack.decode(snapshot)
+    except msgspec.DecodeError as error:
+        raise DataError(f"engine snapshot: not readable ({error}); start without it") from error
+    needed = {"version", "fingerprint", "now_ms", "intake", "open_events", "features"}
+    if not isinstance(state, dict) or not needed <= state.keys():
+        raise DataError("engine snapshot: parts are missing; start without it")
+    return state

@@ -1,0 +1,211 @@
+"""The correlation engine as the feature that the service runs."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+
+from regimes.events import Event
+from regimes.features.base import NOTHING, FeatureSettings, Need, Output, Reading, Snapshot, Universe
+from regimes.features.correlation_engine.breaks import Breaks
+from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
+from regimes.features.correlation_engine.leaders import Leaders
+from regimes.features.correlation_engine.market import Market, SmallMarket
+from regimes.features.correlation_engine.pairs import (
+    NO_BREAK,
+    PANEL_HOURS,
+    Pairs,
+)
+from regimes.features.correlation_engine.reading import Labels
+from regimes.features.correlation_engine.settings import CorrelationSettings
+from regimes.features.correlation_engine.views import SHOWN_SYMBOLS, Views
+from regimes.maths.correlation import FloatArray
+from regimes.observations import Candle, Observation, Tick, Unavailable
+from regimes.timeframe import HOUR_MS
+from regimes.windows.panel import NEVER, ReturnPanel
+
+ALIVE_HOURS: Final = 24
+"""A symbol without a bar for so long is not waited for."""
+
+
+class CorrelationEngine:
+    """How symbols move together, which pairs have broken from their normal, and who moves first.
+
+    Bars of one hour come symbol by symbol. They wait until every symbol that had a bar in the last 24 hours
+    has delivered, or `grace_seconds` have passed, or a newer hour comes; then the hour is computed once. Bars
+    that come later still are put in with the next Tick, and the newest hour is computed again.
+    """
+
+    name: ClassVar[str] = "correlation_engine"
+    section: ClassVar[str] = "correlation"
+    package_key: ClassVar[str] = "correlations"
+    settings_type: ClassVar[type[FeatureSettings]] = CorrelationSettings
+    wants: ClassVar[frozenset[type[Observation]]] = frozenset({Candle, Tick, Unavailable})
+
+    def __init__(self, settings: CorrelationSettings, universe: Universe) -> None:
+        self._settings = settings
+        self._rows = {symbol: row for row, symbol in enumerate(universe.symbols)}
+        labels = Labels.of(universe.symbols)
+        rows = len(universe.symbols)
+        self._panel = ReturnPanel(rows, PANEL_HOURS, spare=ANCHOR_HOURS)
+        self._market: Market = SmallMarket(rows) if rows <= SHOWN_SYMBOLS else LargeMarket(rows)
+        self._breaks = Breaks(settings, labels)
+        self._leaders = Leaders(settings, labels)
+        self._views = Views(labels)
+        self._waiting: list[tuple[int, int, float]] = []
+        self._forming = NEVER
+        """The newest hour that has bars waiting and has not been computed."""
+        self._awaited: set[int] = set()
+        self._unavailable: dict[str, str] = {}
+        self._now_ms = 0
+        self._changed = True
+        self._unseen: Pairs | None = self._pairs()
+        """Numbers of the newest hour that no reading has been made from yet."""
+
+    def warmup(self) -> Sequence[Need]:
+        """The 7 days and the 30 days before them, in hourly closes."""
+        return [Need("candle", (PANEL_HOURS + 1) * HOUR_MS, "1h")]
+
+    def update(self, observation: Observation) -> Output:
+        """Take a bar, a Tick, or word that a symbol has no candles."""
+        match observation:
+            case Candle(timeframe="1h", closed=True):
+                return self._on_candle(observation)
+            case Tick():
+                return self._on_tick(observation.ts_ms)
+            case Unavailable(kind="candle"):
+                return self._on_unavailable(observation)
+            case _:
+                return NOTHING
+
+    def readings(self) -> Sequence[Reading]:
+        """One for each symbol, and one for the market, as of the last computed hour and the last Tick."""
+        return self._seen().readings(self._now_ms)
+
+    def matrix(self) -> FloatArray:
+        """The 7-day correlation of each symbol with each, in the order of the universe; NaN where unknown."""
+        return self._market.matrix().copy()
+
+    def snapshot(self) -> Snapshot:
+        """The closes, the bars that wait, the open breaks, the leader."""
+        return {
+            "panel": self._panel.snapshot(),
+            "waiting": [list(bar) for bar in self._waiting],
+            "forming": self._forming,
+            "awaited": sorted(self._awaited),
+            "unavailable": dict(self._unavailable),
+            "now_ms": self._now_ms,
+            "changed": self._changed,
+            "stale_from_ms": self._seen().next_stale_ms,
+            "breaks": self._breaks.snapshot(),
+            "leaders": self._leaders.snapshot(),
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take back a snapshot; the correlations are computed again from its closes."""
+        self._panel.restore(snapshot["panel"])
+        self._waiting = [(row, hour, close) for row, hour, close in snapshot["waiting"]]
+        self._forming = snapshot["forming"]
+        self._awaited = set(snapshot["awaited"])
+        self._unavailable = dict(snapshot["unavailable"])
+        self._now_ms, self._changed = snapshot["now_ms"], snapshot["changed"]
+        self._breaks.restore(snapshot["breaks"])
+        self._leaders.restore(snapshot["leaders"])
+        if self._panel.head != NEVER:
+            self._market.advance(self._panel, rebuild=True)
+        self._views.declare_unavailable(self._unavailable)
+        self._unseen = self._pairs()
+        self._seen().next_stale_ms = snapshot["stale_from_ms"]
+
+    def _on_candle(self, candle: Candle) -> Output:
+        row = self._rows.get(candle.symbol)
+        if row is None:
+            return NOTHING
+        hour = candle.open_ms // HOUR_MS
+        self._now_ms = max(self._now_ms, candle.open_ms + HOUR_MS)
+        events: list[Event] = []
+        if self._forming != NEVER and hour > self._forming:
+            events += self._compute()
+        if hour > self._panel.head and self._forming == NEVER:
+            self._forming, self._awaited = hour, self._alive_at(hour)
+        self._waiting.append((row, hour, candle.close))
+        if hour == self._forming:
+            self._awaited.discard(row)
+            if not self._awaited:
+                events += self._compute()
+        return self._said(events)
+
+    def _on_tick(self, ts_ms: int) -> Output:
+        self._now_ms = max(self._now_ms, ts_ms)
+        events: list[Event] = []
+        patience_ms = HOUR_MS + self._settings.grace_seconds * 1000
+        waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
+        if self._waiting and not waits:
+            events = self._compute()
+        turned_stale = self._seen().turned_stale(self._now_ms)
+        if not (self._changed or turned_stale):
+            return NOTHING
+        self._changed = False
+        return Output(self.readings(), events)
+
+    def _on_unavailable(self, word: Unavailable) -> Output:
+        for symbol in self._rows if word.symbol is None else [word.symbol]:
+            if symbol in self._rows:
+                self._unavailable[symbol] = word.reason
+        self._views.declare_unavailable(self._unavailable)
+        self._changed = True
+        return NOTHING
+
+    def _alive_at(self, hour: int) -> set[int]:
+        """The rows whose bar of this hour is worth waiting for; before the first hour, all."""
+        if self._panel.head == NEVER:
+            return {row for symbol, row in self._rows.items() if symbol not in self._unavailable}
+        return set(np.flatnonzero(self._panel.newest >= hour - ALIVE_HOURS).tolist())
+
+    def _compute(self) -> list[Event]:
+        """Put in what waits and step everything to the newest hour."""
+        before = self._panel.head
+        late = any(hour <= before for _, hour, _ in self._waiting)
+        new = self._panel.put(self._waiting)
+        self._waiting.clear()
+        self._forming = NEVER
+        if not new:
+            return []
+        self._changed = True
+        at_ms = (self._panel.head + 1) * HOUR_MS
+        self._market.advance(self._panel, rebuild=late)
+        pairs = self._pairs()
+        events = self._breaks.step(pairs, at_ms, self._now_ms)
+        if self._leaders.due(self._panel.head):
+            window = self._panel.returns(self._settings.leadership_window_hours)
+            events += self._leaders.search(window, self._panel.head, at_ms, self._now_ms)
+        self._unseen = pairs
+        return events
+
+    def _pairs(self) -> Pairs:
+        """Numbers of all pairs in a small universe, else of those that are broken or may be."""
+        rows, columns = self._market.candidates(self._settings.min_change)
+        pairs = self._market.pairs(rows, columns)
+        if self._views.shows_all:
+            return pairs
+        broken = pairs.levels(self._settings) > NO_BREAK
+        told = {*zip(rows[broken].tolist(), columns[broken].tolist(), strict=True), *self._breaks.open}
+        ordered = np.array(sorted(told), dtype=np.int64).reshape(-1, 2)
+        return self._market.pairs(ordered[:, 0], ordered[:, 1])
+
+    def _seen(self) -> Views:
+        """The views, brought to the newest hour; in a long history nobody looks at every hour."""
+        if self._unseen is not None:
+            pairs, self._unseen = self._unseen, None
+            self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
+        return self._views
+
+    def _said(self, events: Sequence[Event]) -> Output:
+        """Events leave at once, with the readings of their symbols and of the market."""
+        if not events:
+            return NOTHING
+        rows = {self._rows[symbol] for event in events for symbol in event.data.get("symbols", ())}
+        views = self._seen()
+        return Output(
+            [*(views.of(row, self._now_ms) for row in sorted(rows)), views.market(self._now_ms)], events
+        )

@@ -1,0 +1,237 @@
+from collections.abc import Sequence
+from math import isnan
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from regimes.events import Event
+from regimes.features.base import NOTHING, Feature, Need, Output, Reading, Snapshot, Status, Universe
+from regimes.features.funding_anomaly.episodes import Episodes, Moment, severity_of
+from regimes.features.funding_anomaly.history import History
+from regimes.features.funding_anomaly.reading import Band, Direction, FundingReading
+from regimes.features.funding_anomaly.settings import FundingSettings
+from regimes.maths.anomaly import Measures, measure
+from regimes.observations import FundingRate, MarkPrice, Observation, Tick, Unavailable
+from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
+from regimes.wording import duration
+
+_FAR: Final = 1 << 62
+_PREDICTED_EVERY_MS: Final = MINUTE_MS
+"""How often a new predicted rate alone is worth a reading."""
+
+
+class _Symbol:
+    """What is held of one symbol. due_ms: when time alone changes its status."""
+
+    def __init__(self, settings: FundingSettings) -> None:
+        self.history = History(round(settings.window_days * DAY_MS))
+        self.episodes = Episodes(settings)
+        self.lacking: list[str] = []
+        self.settled = True
+        self.predicted = False
+        self.due_ms = 0
+        self.said_ms = 0
+
+
+class FundingAnomaly(Feature):
+    """How unusual each symbol's funding rate is, judged on the tick after it has settled."""
+
+    name: ClassVar[str] = "funding_anomaly"
+    section: ClassVar[str] = "funding"
+    package_key: ClassVar[str] = "funding"
+    settings_type = FundingSettings
+    wants: ClassVar[frozenset[type[Observation]]] = frozenset({FundingRate, MarkPrice, Tick, Unavailable})
+
+    def __init__(self, settings: FundingSettings, universe: Universe) -> None:
+        self._settings = settings
+        self._symbols = {symbol: _Symbol(settings) for symbol in universe.symbols}
+        self._now_ms = 0
+
+    def warmup(self) -> Sequence[Need]:
+        """The window, in settled rates."""
+        return (Need(kind="funding", span_ms=round(self._settings.window_days * DAY_MS)),)
+
+    def update(self, observation: Observation) -> Output:
+        """Take one observation."""
+        match observation:
+            case FundingRate() if held := self._symbols.get(observation.symbol):
+                held.settled |= held.history.settle(observation)
+                self._now_ms = max(self._now_ms, observation.ts_ms)
+            case MarkPrice() if held := self._symbols.get(observation.symbol):
+                held.predicted |= held.history.predict(observation)
+            case Unavailable(kind="funding"):
+                for symbol, held in self._symbols.items():
+                    if observation.symbol in {None, symbol} and observation.venue not in held.lacking:
+                        held.lacking.append(observation.venue)
+                        held.settled = True
+            case Tick():
+                return self._tick(observation)
+        return NOTHING
+
+    def readings(self) -> Sequence[Reading]:
+        """One for each configured symbol."""
+        return self._measured(list(self._symbols))
+
+    def snapshot(self) -> Snapshot:
+        """All state."""
+        return {
+            "now_ms": self._now_ms,
+            "symbols": {
+                symbol: {
+                    "history": held.history.snapshot(),
+                    "episodes": held.episodes.snapshot(),
+                    "lacking": list(held.lacking),
+                    "settled": held.settled,
+                    "predicted": held.predicted,
+                    "due_ms": held.due_ms,
+                    "said_ms": held.said_ms,
+                }
+                for symbol, held in self._symbols.items()
+            },
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take back a snapshot; symbols configured since begin empty, others are let go."""
+        self._now_ms = snapshot["now_ms"]
+        for symbol, held in self._symbols.items():
+            state = snapshot["symbols"].get(symbol)
+            if state is not None:
+                held.history.restore(state["history"])
+                held.episodes.restore(state["episodes"])
+                held.lacking = list(state["lacking"])
+                held.settled, held.predicted = state["settled"], state["predicted"]
+                held.due_ms, held.said_ms = state["due_ms"], state["said_ms"]
+
+    def _tick(self, tick: Tick) -> Output:
+        now_ms = self._now_ms = max(self._now_ms, tick.ts_ms)
+        changed = [
+            symbol
+            for symbol, held in self._symbols.items()
+            if held.settled
+            or held.due_ms <= now_ms
+            or (held.predicted and held.said_ms + _PREDICTED_EVERY_MS <= now_ms)
+        ]
+        if not changed:
+            return NOTHING
+        readings = self._measured(changed)
+        events = [event for reading in readings for event in self._judge(reading)]
+        for symbol in changed:
+            held = self._symbols[symbol]
+            held.settled = held.predicted = False
+            held.said_ms, held.due_ms = now_ms, self._due_ms(held)
+        return Output(readings, events)
+
+    def _judge(self, reading: FundingReading) -> list[Event]:
+        held = self._symbols[reading.symbol]
+        overdue_ms = held.history.overdue_ms(self._now_ms)
+        gone = reading.status is Status.UNAVAILABLE
+        if gone or overdue_ms > self._settings.forget_after_hours * HOUR_MS:
+            lost = reading.detail if gone else f"no settlement for {duration(overdue_ms)} after it was due"
+            return held.episodes.abandon(Moment(reading, self._now_ms, self._now_ms, lost))
+        if reading.z_score is None:
+            return []
+        times = held.history.times
+        onset_ms = times[-max(1, reading.run_length or 0)]
+        return held.episodes.step(Moment(reading, self._now_ms, onset_ms), reading.z_score)
+
+    def _due_ms(self, held: _Symbol) -> int:
+        """When the reading becomes stale, or after that its events are out of sight."""
+        if not len(held.history):
+            return _FAR
+        due_ms = self._now_ms - held.history.overdue_ms(self._now_ms)
+        moments = (
+            due_ms + round(self._settings.late_minutes * MINUTE_MS) + 1,
+            due_ms + round(self._settings.forget_after_hours * HOUR_MS) + 1,
+        )
+        return min((moment for moment in moments if moment > self._now_ms), default=_FAR)
+
+    def _measured(self, symbols: list[str]) -> list[FundingReading]:
+        """Readings of these symbols, measured together."""
+        rates = [self._symbols[symbol].history.rates_8h() for symbol in symbols]
+        width = max(1, *(len(row) for row in rates)) if rates else 1
+        matrix = np.full((len(symbols), width), np.nan)
+        recent = np.zeros(matrix.shape, dtype=np.bool_)
+        for index, (symbol, row) in enumerate(zip(symbols, rates, strict=True)):
+            if len(row):
+                times = np.frombuffer(self._symbols[symbol].history.times, dtype=np.int64)
+                matrix[index, -len(row) :] = row
+                within_ms = self._settings.reversal_within_hours * HOUR_MS
+                recent[index, -len(row) :] = times >= times[-1] - within_ms
+        measures = measure(matrix, recent, anomaly_z=self._settings.anomaly_z_threshold)
+        return [self._reading(symbol, measures, index) for index, symbol in enumerate(symbols)]
+
+    def _reading(self, symbol: str, measures: Measures, index: int) -> FundingReading:
+        history = self._symbols[symbol].history
+        enough = len(history) >= self._settings.settlements_needed
+        z_score = _number(measures.z[index]) if enough else None
+        status, detail = self._status(symbol, z_score, enough=enough)
+        header: dict[str, Any] = {
+            "feature": self.name,
+            "symbol": symbol,
+            "status": status,
+            "as_of_ms": history.times[-1] if len(history) else None,
+            "n": len(history),
+            "needed": self._settings.settlements_needed,
+            "coverage": history.coverage(),
+            "detail": detail,
+        }
+        if status is Status.UNAVAILABLE or not len(history):
+            return FundingReading(**header)
+        rate_8h = history.rates[-1] * (8.0 / history.hours[-1])
+        facts: dict[str, Any] = {
+            "funding_rate": history.rates[-1],
+            "interval_hours": history.hours[-1],
+            "rate_8h": rate_8h,
+            "predicted_rate": history.predicted_rate,
+            "next_funding_ms": history.next_funding_ms,
+            "direction": _direction(rate_8h),
+        }
+        numbers = self._numbers(z_score, measures, index) if enough else {}
+        return FundingReading(**header, **facts, **numbers)
+
+    def _numbers(self, z_score: float | None, measures: Measures, index: int) -> dict[str, Any]:
+        robust = _number(measures.z_robust[index])
+        return {
+            "alert_level": severity_of(z_score, self._settings),
+            "mean_8h": _number(measures.mean[index]),
+            "std_8h": _number(measures.std[index]),
+            "z_score": z_score,
+            "z_robust": robust,
+            "robust_alarm": None if robust is None else abs(robust) >= self._settings.robust_z_threshold,
+            "band": self._band(z_score),
+            "is_anomaly": None if z_score is None else abs(z_score) >= self._settings.anomaly_z_threshold,
+            "percentile": _number(measures.percentile[index]),
+            "persistence": _number(measures.persistence[index]),
+            "run_length": None if z_score is None else int(measures.run_length[index]),
+            "reversal": None if z_score is None else bool(measures.reversal[index]),
+        }
+
+    def _status(self, symbol: str, z_score: float | None, *, enough: bool) -> tuple[Status, str | None]:
+        held = self._symbols[symbol]
+        if held.lacking and held.history.venue in {None, *held.lacking}:
+            return Status.UNAVAILABLE, f"{', '.join(held.lacking)} has no funding for {symbol}"
+        if not enough:
+            return Status.WARMING, f"{len(held.history)} of {self._settings.settlements_needed} settlements"
+        if z_score is None:
+            return Status.DEGENERATE, "the rate has left a history without spread: no z-score"
+        overdue_ms = held.history.overdue_ms(self._now_ms)
+        if overdue_ms > self._settings.late_minutes * MINUTE_MS:
+            return Status.STALE, f"the next settlement is {duration(overdue_ms)} overdue"
+        return Status.OK, None
+
+    def _band(self, z_score: float | None) -> Band | None:
+        if z_score is None:
+            return None
+        if abs(z_score) >= self._settings.anomaly_z_threshold:
+            return "anomaly"
+        return "watch" if abs(z_score) >= self._settings.watch_z_threshold else "normal"
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else float(value)
+
+
+def _direction(rate: float) -> Direction:
+    if rate == 0:
+        return "none"
+    return "longs_pay" if rate > 0 else "shorts_pay"

@@ -1,0 +1,90 @@
+from array import array
+from bisect import bisect_left, bisect_right
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from regimes.observations import FundingRate, MarkPrice
+from regimes.timeframe import HOUR_MS
+
+
+class History:
+    """The settlements of one symbol inside the window, in order of their own time, and what is predicted next.
+
+    All come from one venue, the first that delivered.
+    """
+
+    def __init__(self, window_ms: int) -> None:
+        self._window_ms = window_ms
+        self.venue: str | None = None
+        self.times = array("q")
+        self.rates = array("d")
+        self.hours = array("d")
+        self.predicted_rate: float | None = None
+        self.next_funding_ms: int | None = None
+        self._predicted_ms = 0
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def settle(self, funding: FundingRate) -> bool:
+        """Take a settlement at its own time; False for another venue's, a known one, and one older than the window."""
+        if self.venue is None:
+            self.venue = funding.venue
+        position = bisect_left(self.times, funding.ts_ms)
+        known = position < len(self.times) and self.times[position] == funding.ts_ms
+        if known or funding.venue != self.venue:
+            return False
+        if self.times and funding.ts_ms <= self.times[-1] - self._window_ms:
+            return False
+        self.times.insert(position, funding.ts_ms)
+        self.rates.insert(position, funding.rate)
+        self.hours.insert(position, funding.interval_hours)
+        expired = bisect_right(self.times, self.times[-1] - self._window_ms)
+        if expired:
+            del self.times[:expired], self.rates[:expired], self.hours[:expired]
+        return True
+
+    def predict(self, mark: MarkPrice) -> bool:
+        """Take what a mark price says of the next settlement; False when it says nothing new."""
+        if (mark.predicted_rate is None and mark.next_funding_ms is None) or mark.ts_ms < self._predicted_ms:
+            return False
+        known = (self.predicted_rate, self.next_funding_ms)
+        self.predicted_rate, self.next_funding_ms = mark.predicted_rate, mark.next_funding_ms
+        self._predicted_ms = mark.ts_ms
+        return known != (mark.predicted_rate, mark.next_funding_ms)
+
+    def rates_8h(self) -> npt.NDArray[np.float64]:
+        """The rates for eight hours each, oldest first, shape (n,)."""
+        return np.frombuffer(self.rates) * (8.0 / np.frombuffer(self.hours))
+
+    def overdue_ms(self, now_ms: int) -> int:
+        """How long ago the next settlement should have come; negative while it is not due."""
+        return now_ms - self.times[-1] - round(self.hours[-1] * HOUR_MS) if self.times else 0
+
+    def coverage(self) -> float:
+        """Share of the window for which there was a settlement."""
+        return min(1.0, sum(self.hours) * HOUR_MS / self._window_ms)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state."""
+        return {
+            "venue": self.venue,
+            "times": self.times.tobytes(),
+            "rates": self.rates.tobytes(),
+            "hours": self.hours.tobytes(),
+            "predicted_rate": self.predicted_rate,
+            "next_funding_ms": self.next_funding_ms,
+            "predicted_ms": self._predicted_ms,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take back a snapshot."""
+        self.venue = snapshot["venue"]
+        self.times, self.rates, self.hours = array("q"), array("d"), array("d")
+        self.times.frombytes(snapshot["times"])
+        self.rates.frombytes(snapshot["rates"])
+        self.hours.frombytes(snapshot["hours"])
+        self.predicted_rate, self.next_funding_ms = snapshot["predicted_rate"], snapshot["next_funding_ms"]
+        self._predicted_ms = snapshot["predicted_ms"]

@@ -1,0 +1,269 @@
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from regimes.events import Event, Phase, Severity
+from regimes.features.base import NOTHING, Feature, Need, Output, Reading, Snapshot, Status, Universe
+from regimes.features.liquidation_cascade import words
+from regimes.features.liquidation_cascade.levels import Levels
+from regimes.features.liquidation_cascade.reading import (
+    CascadeReading,
+    Dominance,
+    MarketCascadeReading,
+    SymbolCascadeReading,
+)
+from regimes.features.liquidation_cascade.settings import CascadeSettings
+from regimes.features.liquidation_cascade.tracker import Rules, Tracker
+from regimes.maths import cascade
+from regimes.observations import (
+    MARKET,
+    BookDepth,
+    FeedGap,
+    Liquidation,
+    MarkPrice,
+    Observation,
+    OpenInterest,
+    Tick,
+    Unavailable,
+)
+from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
+from regimes.windows.coverage import Coverage, View
+from regimes.windows.events import LARGEST_CENTS, to_cents
+
+_THROTTLED: Final = ("binance", "okx")
+"""Venues that publish at most one liquidation a symbol a second."""
+
+
+_ZONES_A_TICK: Final = 32
+
+
+class LiquidationCascade(Feature):
+    """Liquidation cascades of every configured symbol, and of the market (`ALL`), which counts every symbol.
+
+    It says what is happening and how severe it is, not where the price will go.
+    """
+
+    name: ClassVar[str] = "liquidation_cascade"
+    section: ClassVar[str] = "liquidation"
+    package_key: ClassVar[str] = "cascades"
+    settings_type = CascadeSettings
+    wants: ClassVar[frozenset[type[Observation]]] = frozenset(
+        {Liquidation, Tick, FeedGap, Unavailable, MarkPrice, OpenInterest, BookDepth}
+    )
+
+    def __init__(self, settings: CascadeSettings, universe: Universe) -> None:
+        self._settings = settings
+        rules = Rules.of(settings)
+        self._trackers = {
+            symbol: Tracker(symbol, rules, settings.symbol_capacity) for symbol in universe.symbols
+        }
+        self._levels = {symbol: Levels(settings) for symbol in universe.symbols}
+        market = Rules.of(settings, settings.market_multiple)
+        self._market = Tracker(MARKET, market, settings.market_capacity)
+        self._coverage = Coverage(DAY_MS, frozenset(universe.symbols), MARKET)
+        self._now_ms = 0
+        self._next_zones = 0
+        self.refused = 0
+        """Liquidations larger than any could be."""
+
+    def warmup(self) -> Sequence[Need]:
+        """No venue has a history of liquidations."""
+        return ()
+
+    def update(self, observation: Observation) -> Output:
+        """Take one observation; a liquidation is evaluated at once."""
+        match observation:
+            case Liquidation():
+                return self._liquidated(observation)
+            case Tick():
+                return self._tick(observation)
+            case MarkPrice() if levels := self._levels.get(observation.symbol):
+                levels.marked(observation)
+            case BookDepth() if levels := self._levels.get(observation.symbol):
+                self._trackers[observation.symbol].dirty |= levels.quoted(observation)
+            case OpenInterest() if levels := self._levels.get(observation.symbol):
+                levels.held(observation)
+                self._trackers[observation.symbol].dirty = True
+            case FeedGap(kind="liquidation"):
+                self._coverage.gap(
+                    observation.venue, observation.symbol, observation.from_ms, observation.to_ms
+                )
+                self._all_dirty()
+            case Unavailable(kind="liquidation"):
+                self._coverage.lacks(observation.venue, observation.symbol)
+                self._all_dirty()
+        return NOTHING
+
+    def readings(self) -> Sequence[Reading]:
+        """One for each configured symbol, and the market's last."""
+        return [self._reading(tracker) for tracker in self._everyone()]
+
+    def snapshot(self) -> Snapshot:
+        """All state."""
+        return {
+            "now_ms": self._now_ms,
+            "refused": self.refused,
+            "next_zones": self._next_zones,
+            "coverage": self._coverage.snapshot(),
+            "trackers": {tracker.symbol: tracker.snapshot() for tracker in self._everyone()},
+            "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
+        }
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take back a snapshot; symbols configured since begin empty, others are let go."""
+        self._now_ms, self.refused = snapshot["now_ms"], snapshot["refused"]
+        self._next_zones = snapshot["next_zones"]
+        self._coverage.restore(snapshot["coverage"])
+        for tracker in self._everyone():
+            if tracker.symbol in snapshot["trackers"]:
+                tracker.restore(snapshot["trackers"][tracker.symbol])
+        for symbol, levels in self._levels.items():
+            if symbol in snapshot["levels"]:
+                levels.restore(snapshot["levels"][symbol])
+
+    def _everyone(self) -> list[Tracker]:
+        return [*self._trackers.values(), self._market]
+
+    def _all_dirty(self) -> None:
+        for tracker in self._everyone():
+            tracker.dirty = True
+
+    def _liquidated(self, liquidation: Liquidation) -> Output:
+        ts_ms, is_long = liquidation.ts_ms, liquidation.closed == "long"
+        cents = to_cents(liquidation.quote_usd)
+        if cents > LARGEST_CENTS:
+            self.refused += 1
+            return NOTHING
+        self._now_ms = max(self._now_ms, ts_ms)
+        if liquidation.venue not in self._coverage.venues:
+            self._coverage.seen(liquidation.venue)
+        tracker = self._trackers.get(liquidation.symbol)
+        symbol_moves = False
+        if tracker is not None:
+            symbol_moves = tracker.add(ts_ms, cents, is_long=is_long)
+            self._levels[liquidation.symbol].liquidated(ts_ms, liquidation.fill_price, liquidation.quote_usd)
+        market_moves = self._market.add(ts_ms, cents, is_long=is_long)
+        if not (symbol_moves or market_moves):
+            return NOTHING
+        moving = [tracker] if tracker is not None and symbol_moves else []
+        events = [(t, event) for t in [*moving, self._market] if (event := self._step(t)) is not None]
+        return Output([self._reading(t) for t, _ in events], [event for _, event in events])
+
+    def _tick(self, tick: Tick) -> Output:
+        self._coverage.begin(tick.ts_ms)
+        before_ms, self._now_ms = self._now_ms, max(self._now_ms, tick.ts_ms)
+        if self._now_ms // MINUTE_MS != before_ms // MINUTE_MS:
+            self._coverage.expire(self._now_ms)
+            for tracker in self._everyone():
+                tracker.dirty |= tracker.status is not Status.OK
+        self._refresh_zones()
+        readings, events = [], []
+        for tracker in self._everyone():
+            if tracker.dirty or tracker.is_due(self._now_ms):
+                event = self._step(tracker)
+                reading = self._reading(tracker)
+                tracker.dirty, tracker.status = False, reading.status
+                readings.append(reading)
+                events += [event] if event is not None else []
+        return Output(readings, events)
+
+    def _refresh_zones(self) -> None:
+        """Work out the zones of some symbols, in turn, so that no tick takes long however many there are."""
+        symbols, refreshed = list(self._levels), 0
+        for _ in symbols:
+            symbol = symbols[self._next_zones % len(symbols)]
+            self._next_zones = (self._next_zones + 1) % len(symbols)
+            if self._levels[symbol].due(self._now_ms):
+                self._levels[symbol].refresh(self._now_ms)
+                self._trackers[symbol].dirty = True
+                refreshed += 1
+            if refreshed == _ZONES_A_TICK:
+                return
+
+    def _step(self, tracker: Tracker) -> Event | None:
+        def make(phase: Phase, started_ms: int, revision: int) -> Event:
+            if levels := self._levels.get(tracker.symbol):
+                levels.refresh(self._now_ms)
+            reading = self._reading(tracker)
+            return words.event(tracker, reading, self._now_ms, phase, started_ms, revision)
+
+        blind = self._coverage.view(tracker.symbol, self._now_ms).blind
+        event = tracker.step(self._now_ms, make, blind=blind)
+        if event is not None:
+            self._market.dirty = True
+        return event
+
+    def _reading(self, tracker: Tracker) -> CascadeReading:
+        symbol = tracker.symbol
+        view = self._coverage.view(symbol, self._now_ms)
+        observed_ms = view.observed_ms
+        status, detail = self._status(symbol, view)
+        header: dict[str, Any] = {
+            "feature": self.name,
+            "symbol": symbol,
+            "status": status,
+            "as_of_ms": tracker.window.newest_ms,
+            "n": observed_ms // MINUTE_MS,
+            "needed": self._settings.minutes_needed,
+            "coverage": observed_ms / DAY_MS,
+            "detail": detail,
+        }
+        levels = self._levels.get(symbol)
+        known = status is not Status.UNAVAILABLE and (observed_ms > 0 or len(tracker.window) > 0)
+        numbers = self._numbers(tracker, view) if known else {}
+        if levels is None:
+            breadth = sum(other.episode.is_open for other in self._trackers.values())
+            return MarketCascadeReading(**header, **numbers, breadth=breadth)
+        support, resistance = levels.around()
+        return SymbolCascadeReading(
+            **header,
+            **numbers,
+            liquidated_share_of_open_interest=levels.share_of_open_interest(
+                numbers.get("total_liquidation_usd"), self._now_ms
+            ),
+            support_levels=tuple(zone.price for zone in support),
+            resistance_levels=tuple(zone.price for zone in resistance),
+            support_zones=tuple(support),
+            resistance_zones=tuple(resistance),
+        )
+
+    def _status(self, symbol: str, view: View) -> tuple[Status, str | None]:
+        needed = self._settings.minutes_needed
+        if not view.available:
+            return Status.UNAVAILABLE, f"no venue has liquidations of {symbol}"
+        if view.observed_ms < needed * MINUTE_MS:
+            return Status.WARMING, f"watched {view.observed_ms // MINUTE_MS} of {needed} min"
+        if view.blind:
+            return Status.STALE, "the liquidation feed is interrupted"
+        return Status.OK, None
+
+    def _numbers(self, tracker: Tracker, view: View) -> dict[str, Any]:
+        window, rules = tracker.window, tracker.rules
+        intensity, *sums = window.sums()
+        total, long = sums[-1], window.long_cents()
+        severity = rules.severity(sums)
+        label = cascade.label(severity)
+        started_ms = tracker.episode.started_ms
+        throttled = any(venue.startswith(_THROTTLED) for venue in view.venues)
+        return {
+            "alert_level": Severity[label] if label and severity >= rules.alert_from else None,
+            "total_liquidation_usd": total / 100,
+            "cascade_detected": severity > 0,
+            "velocity_usd_per_hour": cascade.velocity_of(sums),
+            "intensity_usd_per_hour": rules.per_hour(intensity),
+            "severity": severity,
+            "label": label,
+            "long_usd": long / 100,
+            "short_usd": (total - long) / 100,
+            "dominant_side": _dominant(long, total - long),
+            "event_count": len(window),
+            "largest_usd": window.largest_cents() / 100,
+            "duration_hours": None if started_ms is None else (self._now_ms - started_ms) / HOUR_MS,
+            "is_lower_bound": throttled or view.observed_ms < DAY_MS or window.dropped > 0,
+            "dropped": window.dropped,
+        }
+
+
+def _dominant(long_cents: int, short_cents: int) -> Dominance | None:
+    if long_cents == short_cents:
+        return "balanced" if long_cents else None
+    return "long" if long_cents > short_cents else "short"

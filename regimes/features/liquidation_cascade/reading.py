@@ -1,0 +1,52 @@
+from typing import Literal
+
+from regimes.features.base import Reading
+from regimes.maths.zones import Zone
+
+Dominance = Literal["long", "short", "balanced"]
+
+
+class CascadeReading(Reading, frozen=True, kw_only=True):
+    """What was liquidated in one symbol in the last 24 h, and how fast.
+
+    n: whole minutes watched in the last 24 h. Sums are of what was *seen*; with `is_lower_bound` there was more:
+    the venue publishes only some, or part of the 24 h was not watched. label: INFO, WARNING or CRITICAL, None
+    without a cascade. duration_hours: since the onset of the episode now open, None without one.
+    intensity_usd_per_hour: the present pace, over the last minutes.
+    dropped: liquidations let go before 24 h because there were too many.
+    """
+
+    total_liquidation_usd: float | None = None
+    cascade_detected: bool | None = None
+    velocity_usd_per_hour: float | None = None
+    intensity_usd_per_hour: float | None = None
+    severity: int | None = None
+    label: str | None = None
+    long_usd: float | None = None
+    short_usd: float | None = None
+    dominant_side: Dominance | None = None
+    event_count: int | None = None
+    largest_usd: float | None = None
+    duration_hours: float | None = None
+    is_lower_bound: bool | None = None
+    dropped: int = 0
+
+
+class SymbolCascadeReading(CascadeReading, frozen=True, kw_only=True):
+    """The same, with what is known of one symbol alone.
+
+    liquidated_share_of_open_interest: total over the open interest's notional, None when that is not known.
+    support, resistance: nearest first; the levels are the prices of the zones.
+    """
+
+    liquidated_share_of_open_interest: float | None = None
+    support_levels: tuple[float, ...] = ()
+    resistance_levels: tuple[float, ...] = ()
+    support_zones: tuple[Zone, ...] = ()
+    resistance_zones: tuple[Zone, ...] = ()
+
+
+class MarketCascadeReading(CascadeReading, frozen=True, kw_only=True):
+    """The same for all symbols of the venues together. breadth: configured symbols with an episode open."""
+
+    breadth: int = 0

@@ -1,0 +1,197 @@
+from collections.abc import Callable
+from math import ceil, floor
+from typing import Any, Final
+
+import msgspec
+
+from regimes.events import Event, Phase
+from regimes.features.base import Status
+from regimes.features.latch import Episode
+from regimes.features.liquidation_cascade.settings import CascadeSettings
+from regimes.maths import cascade
+from regimes.timeframe import HOUR_MS, MINUTE_MS
+from regimes.windows.events import EventWindow
+
+_FAR: Final = 1 << 62
+_VELOCITY_SPANS_MS: Final = tuple(hours * HOUR_MS for hours in cascade.VELOCITY_HOURS)
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings as a tracker uses them. bounds: velocities from which severity is 2, 3, 4 and 5, USD an hour."""
+
+    threshold_usd: float
+    bounds: tuple[float, ...]
+    alert_from: int
+    intensity_ms: int
+    calm_fraction: float
+    calm_ms: int
+
+    @classmethod
+    def of(cls, settings: CascadeSettings, multiple: float = 1.0) -> "Rules":
+        """The rules for one symbol, or with `multiple` for the market."""
+        return cls(
+            threshold_usd=settings.cascade_threshold_usd * multiple,
+            bounds=cascade.severity_bounds(settings.critical_velocity * multiple),
+            alert_from=settings.alert_from_severity,
+            intensity_ms=settings.intensity_minutes * MINUTE_MS,
+            calm_fraction=settings.calm_fraction,
+            calm_ms=settings.calm_minutes * MINUTE_MS,
+        )
+
+    def severity(self, cents: list[int]) -> int:
+        """Severity from the sums over 1, 4, 12 and 24 h."""
+        return cascade.severity_within(
+            cents[-1] / 100, cascade.velocity_of(cents), self.threshold_usd, self.bounds
+        )
+
+    def velocity_for(self, severity: int) -> float:
+        """The velocity from which a severity begins; 0 for severity 1."""
+        return self.bounds[severity - 2] if severity > 1 else 0.0
+
+    def missing(self, cents: list[int], severity: int) -> int:
+        """Cents that must still come, at the least, before these sums can reach `severity`."""
+        velocity = self.velocity_for(severity)
+        above = floor(self.threshold_usd * 100) + 1 - cents[-1]
+        pace = min(
+            ceil(velocity * 100 * hours) - seen
+            for seen, hours in zip(cents, cascade.VELOCITY_HOURS, strict=True)
+        )
+        return max(above, pace)
+
+    def per_hour(self, cents: int) -> float:
+        """Intensity in USD an hour, from the sum over the intensity's minutes."""
+        return cents * HOUR_MS / (100 * self.intensity_ms)
+
+
+class Tracker:
+    """The window and the episode of one symbol, or of the market.
+
+    Intensity is the sum over the last few minutes. An episode ends when intensity has stayed below a share of its
+    peak for long enough. Money seen until then is spent: the next episode must reach the alert severity with
+    later money alone. And while the aftermath lasts, that is until intensity has once been below the velocity
+    that alerts, it must be as intense as would have kept the last episode open.
+    """
+
+    def __init__(self, symbol: str, rules: Rules, capacity: int) -> None:
+        self.symbol = symbol
+        self.rules = rules
+        self.window = EventWindow((rules.intensity_ms, *_VELOCITY_SPANS_MS), capacity)
+        self.episode = Episode(alert_from=rules.alert_from)
+        self.episode_cents = 0
+        self.peak_cents = 0
+        self.status: Status | None = None
+        self.dirty = True
+        self._due_ms: int | None = 0
+        self._calm_since_ms: int | None = None
+        self._spent_until_ms: int | None = None
+        self._aftermath_cents = 0
+        # Nothing can happen to the episode before so much more has come, so that most data cost an addition.
+        self._headroom_cents = 0
+
+    def add(self, ts_ms: int, cents: int, *, is_long: bool) -> bool:
+        """Take one liquidation; True when the episode may have begun or become more severe."""
+        if not self.window.add(ts_ms, cents, is_long=is_long):
+            return False
+        self.dirty = True
+        started_ms = self.episode.started_ms
+        if started_ms is not None and ts_ms >= started_ms:
+            self.episode_cents += cents
+        self._headroom_cents -= cents
+        return self._headroom_cents <= 0
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the passing of time alone changes something: money leaves a window, or an episode may end."""
+        if self._due_ms is None:
+            due_ms = self.window.due_ms
+            self._due_ms = _FAR if due_ms is None else due_ms
+        return self._due_ms <= now_ms
+
+    def step(self, now_ms: int, make: Callable[[Phase, int, int], Event], *, blind: bool) -> Event | None:
+        """Let time pass and move the episode.
+
+        blind: the feed is interrupted, so that silence means nothing.
+        """
+        self.window.advance(now_ms)
+        sums, onset_ms = self.window.sums(), None
+        if self.episode.is_open:
+            level = self._level_while_open(sums, now_ms, blind=blind)
+        else:
+            level, onset_ms = self._level_to_open(sums, blind=blind)
+        event = self.episode.step(level, now_ms, make, onset_ms=onset_ms)
+        if event is not None and event.phase is Phase.CLOSED:
+            self._spent_until_ms, self._calm_since_ms = now_ms, None
+            self._aftermath_cents = ceil(self.peak_cents * self.rules.calm_fraction)
+        self._plan(sums)
+        return event
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state."""
+        return {
+            "window": self.window.snapshot(),
+            "episode": msgspec.structs.asdict(self.episode),
+            "episode_cents": self.episode_cents,
+            "peak_cents": self.peak_cents,
+            "status": self.status,
+            "dirty": self.dirty,
+            "calm_since_ms": self._calm_since_ms,
+            "spent_until_ms": self._spent_until_ms,
+            "aftermath_cents": self._aftermath_cents,
+            "headroom_cents": self._headroom_cents,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take back a snapshot."""
+        self.window.restore(snapshot["window"])
+        self.episode = Episode(**snapshot["episode"])
+        self.episode_cents = snapshot["episode_cents"]
+        self.peak_cents = snapshot["peak_cents"]
+        self.status = None if snapshot["status"] is None else Status(snapshot["status"])
+        self.dirty = snapshot["dirty"]
+        self._calm_since_ms = snapshot["calm_since_ms"]
+        self._spent_until_ms = snapshot["spent_until_ms"]
+        self._aftermath_cents = snapshot["aftermath_cents"]
+        self._headroom_cents = snapshot["headroom_cents"]
+        self._due_ms = 0 if self.episode.is_open else None
+
+    def _level_while_open(self, sums: list[int], now_ms: int, *, blind: bool) -> int:
+        """The severity, held at the alert's lowest until it has been calm for long enough; then 0."""
+        self.peak_cents = max(self.peak_cents, sums[0])
+        silence_proves_nothing = blind and sums[-1] > 0
+        if silence_proves_nothing or sums[0] >= self.peak_cents * self.rules.calm_fraction:
+            self._calm_since_ms = None
+        elif self._calm_since_ms is None:
+            self._calm_since_ms = now_ms
+        if self._calm_since_ms is not None and now_ms - self._calm_since_ms >= self.rules.calm_ms:
+            return 0
+        return max(self.rules.severity(sums[1:]), self.rules.alert_from)
+
+    def _level_to_open(self, sums: list[int], *, blind: bool) -> tuple[int, int | None]:
+        """The severity and the onset if a new episode begins now, else 0."""
+        rules = self.rules
+        if not blind and rules.per_hour(sums[0]) < rules.velocity_for(max(2, rules.alert_from)):
+            self._aftermath_cents = 0
+        fresh = self._fresh(sums)
+        if rules.severity(fresh[1:]) < rules.alert_from or sums[0] < self._aftermath_cents:
+            return 0, None
+        fastest = max(range(1, len(fresh)), key=lambda i: fresh[i] / self.window.spans_ms[i])
+        onset_ms = self.window.first_ms(fastest, after_ms=self._spent_until_ms)
+        self.episode_cents = fresh[fastest]
+        self.peak_cents, self._calm_since_ms = sums[0], None
+        return rules.severity(sums[1:]), onset_ms
+
+    def _fresh(self, sums: list[int]) -> list[int]:
+        """The sums without what earlier episodes have spent."""
+        return sums if self._spent_until_ms is None else self.window.sums(after_ms=self._spent_until_ms)
+
+    def _plan(self, sums: list[int]) -> None:
+        """Work out when there is something to do again: after how much money, and at what time."""
+        if self.episode.is_open:
+            peak = self.episode.peak
+            self._headroom_cents = _FAR if peak == cascade.WORST else self.rules.missing(sums[1:], peak + 1)
+            self._due_ms = 0
+            return
+        fresh = self._fresh(sums)
+        self._headroom_cents = max(
+            self.rules.missing(fresh[1:], self.rules.alert_from), self._aftermath_cents - sums[0]
+        )
+        self._due_ms = None

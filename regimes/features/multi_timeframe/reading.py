@@ -1,0 +1,59 @@
+"""What the multi-timeframe regime says of one symbol."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from regimes.features.base import Reading, Status
+
+
+class TimeframeReading(msgspec.Struct, frozen=True, gc=False):
+    """One timeframe as of its newest closed bar.
+
+    status: `stale` when too few hours of the newest closed bar were there and the bar before still stands;
+    `degenerate` when the price did not move. as_of_ms: close of the bar. n: complete bars found of the 20.
+    volume_z is None when the bar had no volume, or too few had; heat then rests on the price alone.
+    """
+
+    status: Status
+    regime: str | None
+    price_z: float | None
+    volume_z: float | None
+    heat: float | None
+    as_of_ms: int | None
+    n: int
+
+
+class Provisional(msgspec.Struct, frozen=True, gc=False):
+    """The unfinished bar: elapsed share, and its close so far against the 20 closed bars. Enters no state."""
+
+    fraction: float
+    price_z: float | None
+
+
+class RegimeReading(Reading, frozen=True, kw_only=True, gc=False):
+    """All timeframes of one symbol; each is also a key of its own, such as `1h_regime`.
+
+    n: complete bars of the timeframe that has most. confidence: agreement_count / timeframes_ok.
+    provisional: unfinished bars, apart, as they enter no state.
+    """
+
+    primary_regime: str | None
+    confidence: float | None
+    agreement_count: int
+    timeframes_ok: int
+    primary_since_ms: int | None
+    timeframes: dict[str, TimeframeReading]
+    provisional: dict[str, Provisional]
+
+
+def reading_type(timeframes: Sequence[str]) -> type[RegimeReading]:
+    """The reading with one more field for each timeframe: attribute `regime_1h`, JSON key `1h_regime`."""
+    fields = [
+        (f"regime_{t}", str | None, msgspec.field(name=f"{t}_regime", default=None)) for t in timeframes
+    ]
+    made = msgspec.defstruct(
+        "RegimeReading", fields, bases=(RegimeReading,), module=__name__, frozen=True, kw_only=True, gc=False
+    )
+    return cast("type[RegimeReading]", made)

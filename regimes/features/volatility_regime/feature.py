@@ -1,0 +1,275 @@
+"""The volatility regime of every symbol, live."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import msgspec
+import numpy as np
+
+from regimes.events import Event, EventType, Phase, Severity
+from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
+from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing
+from regimes.features.latch import Episode, Latch
+from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
+from regimes.maths import volatility
+from regimes.maths.stats import FloatArray, IntArray
+from regimes.maths.volatility import BASELINE_HOURS, MIN_BASELINE_HOURS, MIN_DAY_HOURS
+from regimes.timeframe import HOUR_MS
+from regimes.windows.bars import BarPanel, BoolArray
+from regimes.windows.inbox import Batch
+
+_HISTORY_BARS: Final = BASELINE_HOURS + 1 + CATCH_UP_HOURS
+_WITH_NUMBERS: Final = frozenset({Status.OK, Status.STALE})
+
+
+class VolatilityReading(Reading, frozen=True, kw_only=True, gc=False):
+    """Volatility of one symbol. n counts the hourly returns of the last 720 h, n_24h those of the last 24.
+
+    volatility_24h, baseline_30d: daily figures, fractions. state_since_ms: close of the bar that brought the
+    state, at most 48 h before the first bar judged after a start without a snapshot.
+    """
+
+    vol_regime: str | None
+    volatility_24h: float | None
+    baseline_30d: float | None
+    ratio: float | None
+    risk_multiplier: float | None
+    state_since_ms: int | None
+    n_24h: int
+
+
+class VolatilityRegime(HourlyFeature):
+    """Keeps the volatility regime of every symbol, and one event for each run above STABLE."""
+
+    name: ClassVar[str] = "volatility_regime"
+    section: ClassVar[str] = "volatility"
+    package_key: ClassVar[str] = "volatility"
+    settings_type: ClassVar[type[FeatureSettings]] = VolatilitySettings
+
+    def __init__(self, settings: VolatilitySettings, universe: Universe) -> None:
+        super().__init__(universe)
+        self._settings = settings
+        self._bars = BarPanel(
+            len(self._symbols), _HISTORY_BARS, HOUR_MS, {"log_close": np.nan, "squared_return": np.nan}
+        )
+        self._vol: FloatArray = self._per_symbol("volatility_24h", np.nan)
+        self._base: FloatArray = self._per_symbol("baseline_30d", np.nan)
+        self._n: IntArray = self._per_symbol("n", 0)
+        self._n_24h: IntArray = self._per_symbol("n_24h", 0)
+        self._level: IntArray = self._per_symbol("level", 0)
+        self._since_ms: IntArray = self._per_symbol("state_since_ms", -1)
+        self._peak: FloatArray = self._per_symbol("peak_volatility_24h", np.nan)
+        dwell_ms = round(settings.min_dwell_hours * HOUR_MS)
+        self._latches = [Latch(dwell_ms=dwell_ms) for _ in self._symbols]
+        self._episodes = [Episode(alert_from=1) for _ in self._symbols]
+
+    def warmup(self) -> Sequence[Need]:
+        """30 days of hourly bars, and two more so that the present state has its history."""
+        return (Need(kind="candle", span_ms=_HISTORY_BARS * HOUR_MS, timeframe="1h"),)
+
+    def _store(self, batch: Batch) -> BoolArray:
+        columns = self._bars.columns(batch.open_ms)
+        log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
+        taken: BoolArray = (columns >= 0) & np.isnan(log_close[batch.rows, columns])
+        rows, columns = batch.rows[taken], columns[taken]
+        log_close[rows, columns] = np.log(batch.close[taken])
+        last = self._bars.columns(np.array([self._bars.head_ms]))[0]
+        for later in (columns, np.minimum(columns + 1, last)):
+            change = log_close[rows, later] - log_close[rows, later - 1]
+            squares[rows, later] = np.where(self._bars.has_previous(later), change * change, np.nan)
+        return taken
+
+    def _present(self, hour_ms: int) -> BoolArray:
+        there: BoolArray = ~np.isnan(self._bars.window("log_close", hour_ms, 1)[:, 0])
+        return there
+
+    def _judge(self, rows: IntArray, hour_ms: int) -> list[Event]:
+        squares = self._bars.window("squared_return", hour_ms, BASELINE_HOURS)
+        if len(rows) < len(self._symbols):
+            squares = squares[rows]
+        vol, self._n_24h[rows] = volatility.volatility_24h(squares)
+        base, self._n[rows] = volatility.baseline_30d(squares)
+        ready = self._ready(rows)
+        self._vol[rows], self._base[rows] = np.where(ready, vol, np.nan), np.where(ready, base, np.nan)
+        self._peak[rows] = np.fmax(self._peak[rows], self._vol[rows])
+        return self._advance(rows[ready], hour_ms + HOUR_MS) if ready.any() else []
+
+    def _advance(self, rows: IntArray, close_ms: int) -> list[Event]:
+        """Move the latches of the symbols whose state may change at this bar."""
+        vol, ratios = self._vol[rows], volatility.ratio(self._vol[rows], self._base[rows])
+        enter = self._settings.levels(vol, ratios)
+        hold = self._settings.levels(vol, ratios, leaving=True)
+        level = self._level[rows]
+        self._since_ms[rows] = np.where(self._since_ms[rows] < 0, close_ms, self._since_ms[rows])
+        events: list[Event] = []
+        for index in np.flatnonzero((enter > level) | (hold < level)).tolist():
+            row = int(rows[index])
+            if self._latches[row].advance(int(enter[index]), int(hold[index]), close_ms):
+                events += self._move(row, close_ms)
+        return events
+
+    def _move(self, row: int, now_ms: int) -> list[Event]:
+        """Take over the latch's new level, and step the episode."""
+        before, level = int(self._level[row]), self._latches[row].level
+        self._level[row], self._since_ms[row] = level, now_ms
+        if not self._episodes[row].is_open:
+            self._peak[row] = self._vol[row]
+
+        def make(phase: Phase, started_ms: int, revision: int) -> Event:
+            return self._event(row, before, now_ms, phase, started_ms, revision)
+
+        event = self._episodes[row].step(level, now_ms, make)
+        return [] if event is None else [event]
+
+    def _event(
+        self, row: int, before: int, now_ms: int, phase: Phase, started_ms: int, revision: int
+    ) -> Event:
+        symbol, level, peak = self._symbols[row], int(self._level[row]), self._episodes[row].peak
+        vol, base = _number(self._vol[row]), _number(self._base[row])
+        ratio = vol / base if vol is not None and base else None
+        hours = (now_ms - started_ms) / HOUR_MS
+        moved = f"{REGIMES[before]} to {REGIMES[level]}"
+        return Event(
+            type=EventType.VOLATILITY_REGIME,
+            symbol=symbol,
+            severity=SEVERITIES[peak] or Severity.INFO,
+            phase=phase,
+            ts_ms=now_ms,
+            started_ms=started_ms,
+            revision=revision,
+            title=f"{symbol} volatility: {REGIMES[level]}",
+            description=_describe_move(moved, vol, ratio, hours if phase is not Phase.OPENED else None),
+            why=self._why(max(level, 1), vol, ratio, risen=level > before),
+            data={
+                "vol_regime": REGIMES[level],
+                "previous_regime": REGIMES[before],
+                "volatility_24h": vol,
+                "baseline_30d": base,
+                "ratio": ratio,
+                "risk_multiplier": self._settings.risk_multipliers[level],
+                "state_since_ms": int(self._since_ms[row]),
+                "duration_hours": hours,
+                "peak_regime": REGIMES[peak],
+                "peak_volatility_24h": _number(self._peak[row]),
+            },
+        )
+
+    def _why(self, level: int, vol: float | None, ratio: float | None, *, risen: bool) -> str:
+        """The rule that fired, with its numbers; `level` names the thresholds that were crossed."""
+        if vol is None:
+            return "no closed bar for 24 h"
+        rules, sign, factor = self._settings, ">=" if risen else "<", 1.0
+        if not risen:
+            factor = rules.leave_factor
+        by_absolute, by_ratio = rules.absolute[level - 1] * factor, rules.relative[level - 1] * factor
+        parts = []
+        if rules.classify_by != "ratio" and (vol >= by_absolute) is risen:
+            parts.append(f"24 h volatility {vol:.2%} {sign} {by_absolute:.2%}")
+        if rules.classify_by != "absolute" and ratio is not None and (ratio >= by_ratio) is risen:
+            parts.append(f"{ratio:.2f} x the 30-day baseline {sign} {by_ratio:.2f}")
+        return " and ".join(parts) or "the price has not moved for 30 days"
+
+    def _forget(self, rows: IntArray) -> list[Event]:
+        events: list[Event] = []
+        self._vol[rows], self._base[rows] = np.nan, np.nan
+        self._n[rows], self._n_24h[rows] = 0, 0
+        for row in rows.tolist():
+            self._latches[row].level = 0
+            events += self._move(row, self._now_ms)
+        self._since_ms[rows], self._peak[rows] = -1, np.nan
+        return events
+
+    def _ready(self, rows: IntArray) -> BoolArray:
+        return (self._n[rows] >= MIN_BASELINE_HOURS) & (self._n_24h[rows] >= MIN_DAY_HOURS)
+
+    def _describe(self, rows: IntArray) -> list[Reading]:
+        vol, base, ready = self._vol[rows], self._base[rows], self._ready(rows)
+        columns = (
+            rows,
+            vol,
+            base,
+            volatility.ratio(vol, base),
+            self._n[rows],
+            self._n_24h[rows],
+            self._level[rows],
+            self._since_ms[rows],
+        )
+        return [
+            self._reading(standing, *values)
+            for standing, *values in zip(
+                self._standing(rows, ready), *(c.tolist() for c in columns), strict=True
+            )
+        ]
+
+    def _reading(
+        self,
+        standing: Standing,
+        row: int,
+        vol: float,
+        base: float,
+        ratio: float,
+        n: int,
+        n_24h: int,
+        level: int,
+        since_ms: int,
+    ) -> VolatilityReading:
+        status, as_of_ms, detail = standing
+        ready = status in _WITH_NUMBERS
+        if ready and base == 0:
+            status, detail = Status.DEGENERATE, "the price has not moved for 30 days"
+        elif not ready and n >= MIN_BASELINE_HOURS:
+            detail = f"{n_24h} of the last 24 hours are known, {MIN_DAY_HOURS} are needed"
+        return VolatilityReading(
+            feature=self.name,
+            symbol=self._symbols[row],
+            status=status,
+            as_of_ms=as_of_ms,
+            n=n,
+            needed=MIN_BASELINE_HOURS,
+            coverage=n / BASELINE_HOURS,
+            detail=detail,
+            alert_level=SEVERITIES[level] if ready else None,
+            vol_regime=REGIMES[level] if ready else None,
+            volatility_24h=vol if ready else None,
+            baseline_30d=base if ready else None,
+            ratio=ratio if ready and base > 0 else None,
+            risk_multiplier=self._settings.risk_multipliers[level] if ready else None,
+            state_since_ms=since_ms if ready else None,
+            n_24h=n_24h,
+        )
+
+    def _save(self) -> Snapshot:
+        return {
+            "bars": self._bars.snapshot("log_close"),
+            "oldest_square": self._oldest_square().tobytes(),
+            "latches": msgspec.to_builtins(self._latches),
+            "episodes": msgspec.to_builtins(self._episodes),
+        }
+
+    def _oldest_square(self) -> FloatArray:
+        """The one squared return that the kept bars do not give, as its earlier bar is gone."""
+        oldest_ms = (self._bars.head_ms or 0) - (_HISTORY_BARS - 1) * HOUR_MS
+        oldest: FloatArray = self._bars.window("squared_return", oldest_ms, 1)[:, 0]
+        return oldest
+
+    def _load(self, state: Snapshot) -> None:
+        self._bars.restore(state["bars"])
+        log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
+        squares[:, 1:] = np.diff(log_close, axis=-1) ** 2
+        squares[:, 0] = np.frombuffer(state["oldest_square"])
+        self._latches = msgspec.convert(state["latches"], list[Latch])
+        self._episodes = msgspec.convert(state["episodes"], list[Episode])
+
+
+def _describe_move(moved: str, vol: float | None, ratio: float | None, hours: float | None) -> str:
+    """One plain sentence or two for people."""
+    if vol is None:
+        return f"{moved}: no bar has closed for 24 h, so the state is no longer known."
+    beside = "" if ratio is None else f", {ratio:.2f} times its 30-day baseline"
+    lasted = "" if hours is None else f" The run above STABLE has lasted {hours:.0f} h."
+    return f"{moved}: realised volatility over 24 h is {vol:.2%}{beside}.{lasted}"
+
+
+def _number(value: float) -> float | None:
+    """A plain float, None for NaN."""
+    return None if np.isnan(value) else float(value)

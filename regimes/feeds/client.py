@@ -1,0 +1,226 @@
+"""ccxt.pro exchanges that hand over every frame as it arrives.
+
+ccxt keeps markets, URLs, REST, sockets, pings and pacing. Its `watch_*` calls return one event an await and lose the
+rest of a burst, and one frame that cannot be read ends its receive loop without a word. So the handlers are
+overridden to pass frames on at once, and whatever a frame brings about stays inside the guard.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Protocol
+from urllib.parse import urlsplit
+
+import ccxt.pro
+import msgspec
+from aiohttp import WSMsgType
+
+from regimes.clock import Clock
+from regimes.errors import DataError, VenueError
+from regimes.feeds.budget import RestBudget
+from regimes.feeds.settings import VenuesSettings
+
+DERIVATIVES: Final = frozenset({"binanceusdm"})
+CLOSED: Final = "closed"
+"""Name of the future of a client that ends when its connection does."""
+
+
+class Tap(Protocol):
+    """Takes frames of one venue, synchronously. What it raises is counted as a poison frame."""
+
+    def liquidation(self, url: str, frame: dict[str, Any]) -> None: ...
+
+    def candle(self, url: str, frame: dict[str, Any]) -> None: ...
+
+    def mark_prices(self, url: str, frames: list[Any]) -> None: ...
+
+    def ignored(self, url: str, event: object) -> None:
+        """An event of a type nobody asked for."""
+        ...
+
+    def poison(self, url: str, error: Exception, raw: object) -> None:
+        """A frame could not be used; the connection goes on."""
+        ...
+
+
+def ack(request_id: int) -> str:
+    """Name of the future that a subscription's answer resolves."""
+    return f"ack:{request_id}"
+
+
+class Tapping:
+    """What is laid over a ccxt.pro exchange: handlers that pass on, one REST gate, one ear for limits."""
+
+    id: str
+    clients: dict[str, Any]
+    tap: Tap
+    budget: RestBudget
+    now_ms: Callable[[], int]
+    _routes: ClassVar[Mapping[str, str]] = {
+        "forceOrder": "handle_liquidation",
+        "kline": "handle_ohlcv",
+        "markPriceUpdate": "handle_mark_prices",
+    }
+
+    def client(self, url: str) -> Any:
+        """The websocket client of a URL, with a gate before its handlers."""
+        known = url in self.clients
+        client = super().client(url)  # type: ignore[misc]  # ccxt's, which is not typed
+        if not known:
+            client.gate = Gate(client, self)
+        return client
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """Route one decoded frame; raises DataError for what is no frame."""
+        payload = message.get("data", message) if type(message) is dict else message
+        if type(payload) is list:
+            self.handle_mark_prices(client, payload)
+            return
+        if type(payload) is not dict:
+            raise DataError(f"a frame must be a JSON object or array (got {type(payload).__name__})")
+        handler = self._routes.get(str(payload.get("e")))
+        if handler is not None:
+            getattr(self, handler)(client, payload)
+        elif "e" not in payload and ("id" in payload or "error" in payload):
+            self._answer(client, payload)
+        else:
+            self.tap.ignored(client.url, payload.get("e"))
+
+    def handle_liquidation(self, client: Any, message: dict[str, Any]) -> None:
+        """Pass on one forceOrder."""
+        self.tap.liquidation(client.url, message)
+
+    def handle_ohlcv(self, client: Any, message: dict[str, Any]) -> None:
+        """Pass on one kline, its closed flag with it."""
+        self.tap.candle(client.url, message)
+
+    def handle_mark_prices(self, client: Any, message: Any) -> None:
+        """Pass on one mark price, or an array of them."""
+        self.tap.mark_prices(client.url, message if type(message) is list else [message])
+
+    def _answer(self, client: Any, message: dict[str, Any]) -> None:
+        if message.get("error") is None and "code" not in message:
+            client.resolve(message, ack(message["id"]))
+            return
+        refusal = DataError(f"{self.id} rejected a subscription: {str(message.get('error', message))[:200]}")
+        pending = [name for name in client.futures if name.startswith("ack:")]
+        ours = ack(message["id"]) if message.get("id") is not None else None
+        for name in [ours] if ours in pending else pending:
+            client.reject(refusal, name)
+
+    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        """Send one REST request when the venue's limits let it."""
+        await self.budget.turn()
+        return await super().fetch(url, method, headers, body)  # type: ignore[misc]  # ccxt's
+
+    def handle_errors(
+        self, code: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str, *rest: Any
+    ) -> Any:
+        """Learn the limits from every answer; ccxt then raises what it raises."""
+        self.budget.answered(code, headers, body or "", now_ms=self.now_ms())
+        if code == 451:
+            raise blocked_region(self.id, url)
+        return super().handle_errors(code, reason, url, method, headers, body, *rest)  # type: ignore[misc]  # ccxt's
+
+
+class Gate:
+    """Stands between a ccxt client's receive loop and the exchange's handlers; every message passes it.
+
+    It lets nothing raise, as the loop would end at the first exception. And it can be held: then the loop rests, what
+    it had in hand waits here, aiohttp's buffer fills, and TCP holds the exchange back. Held for longer than two
+    keep-alives, the connection counts as dead, as its pongs are not read either.
+    """
+
+    def __init__(self, client: Any, exchange: Any) -> None:
+        self.held = False
+        self._client = client
+        self._exchange = exchange
+        self._receive = client.receive_loop
+        self._control = client.handle_message
+        self._resting = False
+        self._in_hand: deque[Any] = deque()
+        client.receive_loop = self._turn
+        client.handle_message = self._take
+
+    def hold(self) -> None:
+        """Let no further message through."""
+        self.held = True
+
+    def release(self) -> None:
+        """Go on where it was held."""
+        self.held = False
+        while self._in_hand and not self.held:
+            self._handle(self._in_hand.popleft())
+        if self._resting and not self.held:
+            self._resting = False
+            self._client.asyncio_loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._resting = self.held
+        if not self.held:
+            self._receive()
+
+    def _take(self, message: Any) -> None:
+        if self.held:
+            self._in_hand.append(message)
+        else:
+            self._handle(message)
+
+    def _handle(self, message: Any) -> None:
+        try:
+            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                self._exchange.handle_message(self._client, msgspec.json.decode(message.data))
+            else:
+                self._control(message)
+        except Exception as error:  # noqa: BLE001 - any frame, any defect: counted, shown, survived
+            self._exchange.tap.poison(self._client.url, error, message.data)
+
+
+def blocked_region(venue: str, url: str) -> VenueError:
+    """The error for HTTP 451: final for this venue, no harm to others."""
+    host = urlsplit(url).netloc
+    return VenueError(
+        f"{venue}: blocked region: {host} answers HTTP 451 to this address. "
+        "Set venues.spot or venues.derivatives to a venue that serves you, or run from elsewhere"
+    )
+
+
+def build_exchange(venue: str, settings: VenuesSettings, clock: Clock) -> Any:
+    """Make one ccxt.pro exchange whose only hosts are those of its public data.
+
+    venue: a ccxt id. The caller sets `tap`, and closes the exchange after its last connection.
+    """
+    derivatives = venue in DERIVATIVES
+    weight = settings.rest_weight_per_minute
+    exchange: Any = type(venue, (Tapping, getattr(ccxt.pro, venue)), {})(
+        {
+            "apiKey": settings.api_key.get_secret_value() if settings.api_key else "",
+            "secret": settings.secret.get_secret_value() if settings.secret else "",
+            "timeout": int(settings.rest_timeout_seconds * 1000),
+            "rateLimit": 60_000 / weight,
+            # A tenth of the minute may go out at once; the rest is spread.
+            "tokenBucket": {"capacity": weight / 10, "tokens": weight / 10},
+            "options": {"fetchCurrencies": False, "fetchMargins": False, "ws": {"cost": 5, "compress": 0}},
+        }
+    )
+    exchange.streaming = {**exchange.streaming, "keepAlive": int(settings.keep_alive_seconds * 1000)}
+    exchange.urls["api"] = _hosts(
+        exchange.urls["api"], derivatives=derivatives, base_url=_base_url(venue, settings)
+    )
+    exchange.budget = RestBudget(
+        venue, weight_per_minute=weight, wait_max_s=settings.rest_wait_max_seconds, monotonic=clock.monotonic
+    )
+    exchange.now_ms = clock.now_ms
+    return exchange
+
+
+def _base_url(venue: str, settings: VenuesSettings) -> str:
+    return settings.derivatives_url if venue in DERIVATIVES else settings.spot_url
+
+
+def _hosts(known: Mapping[str, Any], *, derivatives: bool, base_url: str) -> dict[str, Any]:
+    """Keep the hosts of public data alone, so that no call can dial another one; put `base_url` in their place."""
+    rest, socket = ("fapiPublic", "linear") if derivatives else ("public", "spot")
+    if not base_url:
+        return {rest: known[rest], "ws": {socket: known["ws"][socket]}}
+    path, stream = ("/fapi/v1", "/ws") if derivatives else ("/api/v3", "/stream")
+    return {rest: base_url + path, "ws": {socket: "ws" + base_url.removeprefix("http") + stream}}

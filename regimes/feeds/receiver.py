@@ -1,0 +1,172 @@
+"""What happens to each frame of one venue: read, counted, deduplicated, passed on; in the call that received it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import structlog
+
+from regimes.clock import Clock
+from regimes.errors import DataError
+from regimes.feeds import parse
+from regimes.feeds.bars import BarAccount
+from regimes.feeds.connection import Connection
+from regimes.feeds.funding import FundingAccount
+from regimes.feeds.gaps import GapTeller
+from regimes.feeds.line import Line
+from regimes.feeds.status import Meter
+from regimes.feeds.symbols import SymbolMap
+from regimes.observations import DataKind, Liquidation, Observation
+
+_log = structlog.get_logger()
+
+_REMEMBER_S: Final = 120.0
+_LOGGED_POISON: Final = 10
+# By what a frame that cannot be read most likely was.
+_MARKS: Final[tuple[tuple[str, DataKind], ...]] = (
+    ("forceOrder", "liquidation"),
+    ("kline", "candle"),
+    ("markPrice", "mark_price"),
+)
+LiquidationKey: TypeAlias = tuple[str, str, int, float, float]
+
+
+class Recent:
+    """Remembers keys for two to four minutes: long enough for two connections that overlap, bounded in time."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._turned_at = monotonic()
+        self._young: set[LiquidationKey] = set()
+        self._old: set[LiquidationKey] = set()
+
+    def is_new(self, key: LiquidationKey) -> bool:
+        """True the first time."""
+        now = self._monotonic()
+        if now - self._turned_at > _REMEMBER_S:
+            self._old, self._young, self._turned_at = self._young, set(), now
+        if key in self._young or key in self._old:
+            return False
+        self._young.add(key)
+        return True
+
+
+class Receiver:
+    """Takes every frame of one venue (a `Tap`). Nothing here waits; nothing it raises gets past the guard."""
+
+    def __init__(
+        self,
+        venue: str,
+        *,
+        clock: Clock,
+        put: Callable[[Observation], None],
+        bars: BarAccount,
+        funding: FundingAccount,
+        liquidation_gaps: GapTeller,
+    ) -> None:
+        self.symbols = SymbolMap({})
+        self.wanted: frozenset[str] = frozenset()
+        """Configured symbols this venue's mark prices are taken for."""
+        self.marks: dict[str, float] = {}
+        self.duplicates = 0
+        self._venue = venue
+        self._clock = clock
+        self._put = put
+        self._bars = bars
+        self._funding = funding
+        self._gaps = liquidation_gaps
+        self._recent = Recent(clock.monotonic)
+        self._mark_ms: dict[str, int] = {}
+        self._at: dict[str, tuple[Line, Connection]] = {}
+
+    def register(self, url: str, line: Line, connection: Connection) -> None:
+        """Frames from `url` belong to this connection from now on."""
+        self._at[url] = (line, connection)
+
+    def _hear(self, url: str, kind: DataKind, event_ms: int | None) -> Meter:
+        line, connection = self._at[url]
+        now = self._clock.monotonic()
+        meter = line.meters.get(kind)
+        if meter is None:
+            raise DataError(f"{kind} data on {line.name}, which did not ask for it")
+        connection.heard_at = now
+        if not connection.delivered.is_set():
+            connection.delivered.set()
+        meter.hear(now, event_ms)
+        return meter
+
+    def liquidation(self, url: str, frame: dict[str, Any]) -> None:
+        found = parse.liquidation(frame, venue=self._venue, symbol_of=self.symbols.symbol)
+        meter = self._hear(url, "liquidation", parse.event_time(frame))
+        if found is None:
+            meter.ignored += 1
+        elif self._recent.is_new(_key(found)):
+            self._put(found)
+        else:
+            self.duplicates += 1
+
+    def candle(self, url: str, frame: dict[str, Any]) -> None:
+        found = parse.candle(frame, venue=self._venue, symbol_of=self.symbols.symbol)
+        self._hear(url, "candle", parse.event_time(frame))
+        if not self._bars.wants(found):
+            self.duplicates += found.closed
+            return
+        if found.closed:
+            self._bars.delivered(found)
+        self._put(found)
+
+    def mark_prices(self, url: str, frames: list[Any]) -> None:
+        for frame in frames:
+            try:
+                self._mark_price(url, frame)
+            except DataError as error:
+                self.poison(url, error, frame)
+
+    def _mark_price(self, url: str, frame: Any) -> None:
+        if not isinstance(frame, dict) or frame.get("e") != "markPriceUpdate":
+            raise DataError("markPriceUpdate: an array must hold mark prices only")
+        found = parse.mark_price(frame, venue=self._venue, symbol_of=self.symbols.symbol)
+        self._hear(url, "mark_price", found.ts_ms)
+        if found.symbol not in self.wanted or found.ts_ms <= self._mark_ms.get(found.symbol, 0):
+            return
+        self._mark_ms[found.symbol] = found.ts_ms
+        self.marks[found.symbol] = found.mark_price
+        if found.next_funding_ms is not None:
+            self._funding.announced(found.symbol, found.next_funding_ms)
+        self._put(found)
+
+    def ignored(self, url: str, event: object) -> None:
+        line, _ = self._at[url]
+        meter = next(iter(line.meters.values()))
+        meter.ignored += 1
+        if meter.ignored <= _LOGGED_POISON:
+            _log.info("event_ignored", venue=self._venue, line=line.name, event_type=str(event)[:40])
+
+    def poison(self, url: str, error: Exception, raw: object) -> None:
+        line, _ = self._at[url]
+        kind = _likely_kind(raw, line.meters)
+        meter = line.meters[kind]
+        meter.poison += 1
+        if kind == "liquidation":
+            self._gaps.unreadable()
+        if meter.poison <= _LOGGED_POISON or meter.poison % 1000 == 0:
+            _log.warning(
+                "frame_unreadable",
+                venue=self._venue,
+                line=line.name,
+                count=meter.poison,
+                error=f"{type(error).__name__}: {str(error)[:200]}",
+                frame=str(raw)[:200],
+            )
+
+
+def _key(found: Liquidation) -> LiquidationKey:
+    return found.symbol, found.closed, found.ts_ms, found.base_qty, found.fill_price
+
+
+def _likely_kind(raw: object, carried: Mapping[DataKind, Meter]) -> DataKind:
+    """What an unreadable frame most likely was; a frame without a hint counts as the line's first kind."""
+    text = str(raw)
+    for mark, kind in _MARKS:
+        if mark in text and kind in carried:
+            return kind
+    return next(iter(carried))

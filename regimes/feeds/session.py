@@ -1,0 +1,325 @@
+"""One venue's live run: its lines, its polls, and the repair of what was missed."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from regimes.clock import Clock
+from regimes.feeds import parse
+from regimes.feeds.bars import BarAccount
+from regimes.feeds.base import BackPressure, Sink
+from regimes.feeds.funding import UNLISTED_HOURS, FundingAccount
+from regimes.feeds.gaps import GapTeller
+from regimes.feeds.line import Line
+from regimes.feeds.polling import Ask, pacing, round_robin
+from regimes.feeds.receiver import Receiver
+from regimes.feeds.rest import SETTLE_MS, RestFailedError
+from regimes.feeds.settings import VenuesSettings
+from regimes.feeds.status import Meter, StreamStatus, summarise
+from regimes.feeds.venue import Venue
+from regimes.observations import DataKind, Observation
+from regimes.timeframe import DAY_MS
+
+_log = structlog.get_logger()
+
+TIMEFRAME: Final = "1h"
+_HOUSEKEEPING_S: Final = 1.0
+_AFTER_FAILURE_S: Final = 5.0
+_LOG_EVERY_S: Final = 60.0
+# Notional needs mark prices, which come within a second or two.
+_FIRST_MARKS_S: Final = 2.0
+_OPEN_INTEREST_SHARE: Final = 0.1
+_DEPTH_SHARE: Final = 0.25
+_DEPTH_WEIGHT: Final = {
+    "binanceus": {100: 1, 500: 5, 1000: 10},
+    "binance": {100: 5, 500: 25, 1000: 50},
+    "binanceusdm": {100: 5, 500: 10, 1000: 20},
+}
+Reach = Mapping[tuple[DataKind, str, str], int]
+
+
+class Session:
+    """Runs one venue until cancelled. prices: take candles and book here. derivatives: take the rest here.
+
+    reach: how far warm-up got, see `Warmup.reach`.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        symbols: Sequence[str],
+        settings: VenuesSettings,
+        clock: Clock,
+        sink: Sink,
+        *,
+        prices: bool,
+        derivatives: bool,
+        reach: Reach,
+    ) -> None:
+        self._venue = venue
+        self._ids = dict(venue.market_ids(symbols))
+        self._settings = settings
+        self._clock = clock
+        self._sink = sink
+        self._back = sink if isinstance(sink, BackPressure) else None
+        self._prices = prices
+        self._derivatives = derivatives
+        self._held = asyncio.Event()
+        self._listed: Mapping[str, float] | None = None
+        self._gaps: dict[DataKind, GapTeller] = {
+            kind: GapTeller(venue.name, kind, clock, self._put)
+            for kind in ("liquidation", "candle", "funding")
+        }
+        self._polls: dict[DataKind, Meter] = {}
+        self._bars = BarAccount(self._ids, TIMEFRAME, clock.now_ms())
+        self._funding = FundingAccount(self._ids, clock.now_ms())
+        self._seed(reach)
+        self._receiver = Receiver(
+            venue.name,
+            clock=clock,
+            put=self._put,
+            bars=self._bars,
+            funding=self._funding,
+            liquidation_gaps=self._gaps["liquidation"],
+        )
+        self._receiver.symbols = venue.symbols
+        self._receiver.wanted = frozenset(self._ids)
+        venue.exchange.tap = self._receiver
+        self._lines = [*self._price_lines(), *self._derivative_lines()]
+
+    def _seed(self, reach: Reach) -> None:
+        for symbol in self._ids:
+            if ("candle", symbol, TIMEFRAME) in reach:
+                self._bars.seed(symbol, reach["candle", symbol, TIMEFRAME])
+            if ("funding", symbol, "") in reach:
+                self._funding.seed(symbol, reach["funding", symbol, ""])
+
+    def _put(self, observation: Observation) -> None:
+        self._sink.put(observation)
+        if self._back is not None and self._back.pressure and not self._held.is_set():
+            self._held.set()
+            for line in self._lines:
+                line.hold()
+
+    def _price_lines(self) -> Iterator[Line]:
+        if not self._prices:
+            return
+        streams = [f"{market_id.lower()}@kline_{TIMEFRAME}" for market_id in self._ids.values()]
+        size = self._settings.max_streams_per_connection
+        for number, start in enumerate(range(0, len(streams), size)):
+            limit = {"candle": self._settings.stale_candles_seconds}
+            yield self._line(f"candles {number}", streams[start : start + size], ("candle",), limit)
+
+    def _derivative_lines(self) -> Iterator[Line]:
+        if not self._derivatives:
+            return
+        # Mark prices are the pulse by which silent liquidations are judged, so one market is always watched.
+        ids = list(self._ids.values()) or ["BTCUSDT"]
+        streams = ["!forceOrder@arr", *(f"{market_id.lower()}@markPrice@1s" for market_id in ids)]
+        size = self._settings.max_streams_per_connection
+        limit = {"mark_price": self._settings.stale_mark_price_seconds}
+        yield self._line("liquidations", streams[:size], ("mark_price", "liquidation"), limit)
+        for number, start in enumerate(range(size, len(streams), size), 1):
+            yield self._line(f"mark prices {number}", streams[start : start + size], ("mark_price",), limit)
+
+    def _line(
+        self, name: str, streams: Sequence[str], kinds: Sequence[DataKind], limits: Mapping[str, float]
+    ) -> Line:
+        return Line(
+            self._venue.exchange,
+            f"{self._venue.name} {name}",
+            streams,
+            next_url=self._venue.next_socket_url,
+            meters={kind: Meter() for kind in kinds},
+            limits_s={kind: limits[kind] for kind in kinds if kind in limits},
+            settings=self._settings,
+            clock=self._clock,
+            watcher=self,
+            register=self._receiver.register,
+        )
+
+    def line_up(self, line: Line) -> None:
+        _log.info("stream_connected", line=line.name)
+        if "liquidation" in line.meters:
+            self._gaps["liquidation"].end()
+
+    def line_down(self, line: Line, last_heard: float, reason: str) -> None:
+        if "liquidation" in line.meters:
+            self._gaps["liquidation"].lost_contact(last_heard, reason)
+
+    async def run(self) -> None:
+        """Deliver for ever. Raises an ExceptionGroup with the VenueError when the venue closes itself to us."""
+        if self._derivatives:
+            self._gaps["liquidation"].begin(self._clock.now_ms() - DAY_MS, "not yet running")
+        async with asyncio.TaskGroup() as group:
+            for line in self._lines:
+                group.create_task(line.run())
+            group.create_task(self._keep_house())
+            group.create_task(self._ease())
+            group.create_task(self._compare_clocks())
+            if self._prices:
+                group.create_task(self._repair_bars())
+                group.create_task(self._poll_depth())
+            if self._derivatives:
+                group.create_task(self._settle_funding())
+                group.create_task(self._poll_open_interest())
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            self._gaps["liquidation"].flush()
+
+    async def _ease(self) -> None:
+        """Read on when the consumer has caught up."""
+        logged_at = -_LOG_EVERY_S
+        while self._back is not None:
+            await self._held.wait()
+            if self._clock.monotonic() - logged_at > _LOG_EVERY_S:
+                logged_at = self._clock.monotonic()
+                _log.warning("reading_paused", venue=self._venue.name, reason="the consumer is behind")
+            await self._back.eased()
+            self._held.clear()
+            for line in self._lines:
+                # Releasing one may bring so much that all are held again.
+                if not self._held.is_set():
+                    line.release()
+
+    async def _compare_clocks(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.clock_check_minutes * 60)
+            await self._venue.compare_clock()
+
+    async def _repair_bars(self) -> None:
+        """Ask for closed bars that did not come by themselves, wherever they went."""
+        grace_ms = max(SETTLE_MS + 500, int(self._settings.candle_grace_seconds * 1000))
+        pause_s = min(5.0, max(0.2, grace_ms / 1000 / self._clock.speed))
+        gap = self._gaps["candle"]
+        while True:
+            await asyncio.sleep(pause_s)
+            moment = self._clock.now_ms() - grace_ms
+            late = {symbol: span for symbol in self._ids if (span := self._bars.missing(symbol, moment))}
+            if await self._fill_all(late):
+                gap.end()
+            else:
+                await asyncio.sleep(_AFTER_FAILURE_S)
+
+    async def _fill_all(self, late: Mapping[str, tuple[int, int]]) -> bool:
+        turns = asyncio.Semaphore(self._settings.rest_concurrency)
+
+        async def fill(symbol: str, span: tuple[int, int]) -> bool:
+            async with turns:
+                return await self._fill(symbol, *span)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(fill(symbol, span)) for symbol, span in late.items()]
+        return all(task.result() for task in tasks)
+
+    async def _fill(self, symbol: str, from_ms: int, end_ms: int) -> bool:
+        count = 0
+        try:
+            async for page in self._venue.rest.candles(symbol, self._ids[symbol], TIMEFRAME, from_ms, end_ms):
+                for bar in page:
+                    if self._bars.wants(bar):
+                        self._bars.delivered(bar)
+                        self._put(bar)
+                        count += 1
+        except RestFailedError as error:
+            self._gaps["candle"].begin(from_ms, str(error))
+            return False
+        self._bars.settled(symbol, end_ms)
+        if count:
+            _log.info("candles_repaired", venue=self._venue.name, symbol=symbol, bars=count)
+        return True
+
+    async def _settle_funding(self) -> None:
+        """Ask for each settlement after its time until it is there."""
+        meter = self._polls["funding"] = Meter()
+        delay_ms = int(self._settings.funding_delay_seconds * 1000)
+        pause_s = min(15.0, max(0.2, 15.0 / self._clock.speed))
+        while True:
+            await asyncio.sleep(pause_s)
+            due = self._funding.due(self._clock.now_ms() - delay_ms)
+            try:
+                for symbol in due:
+                    await self._ask_funding(symbol, meter)
+            except RestFailedError as error:
+                self._gaps["funding"].begin(self._clock.now_ms() - delay_ms, str(error))
+                await asyncio.sleep(_AFTER_FAILURE_S)
+            else:
+                self._gaps["funding"].end()
+
+    async def _ask_funding(self, symbol: str, meter: Meter) -> None:
+        rest, market_id = self._venue.rest, self._ids[symbol]
+        if self._listed is None:
+            self._listed = await rest.funding_intervals()
+        rows = await rest.settlements(market_id, self._funding.ask_from_ms(symbol))
+        listed_hours = self._listed.get(market_id, UNLISTED_HOURS)
+        for rate in self._funding.take(symbol, rows, venue=self._venue.name, listed_hours=listed_hours):
+            self._put(rate)
+            meter.hear(self._clock.monotonic(), rate.ts_ms)
+
+    async def _poll_open_interest(self) -> None:
+        async def ask(symbol: str) -> int:
+            row = await self._venue.rest.open_interest(self._ids[symbol])
+            mark = self._receiver.marks.get(symbol)
+            found = parse.rest_open_interest(row, venue=self._venue.name, symbol=symbol, mark=mark)
+            self._put(found)
+            return found.ts_ms
+
+        await asyncio.sleep(_FIRST_MARKS_S)
+        await self._poll(
+            "open_interest", self._settings.open_interest_seconds, 1.0, _OPEN_INTEREST_SHARE, ask
+        )
+
+    async def _poll_depth(self) -> None:
+        levels = self._settings.depth_levels
+
+        async def ask(symbol: str) -> int:
+            found = await self._venue.rest.depth(symbol, self._ids[symbol], levels)
+            self._put(found)
+            return found.ts_ms
+
+        weight = float(_DEPTH_WEIGHT[self._venue.name][levels])
+        await self._poll("depth", self._settings.depth_seconds, weight, _DEPTH_SHARE, ask)
+
+    async def _poll(self, kind: DataKind, interval_s: float, weight: float, share: float, ask: Ask) -> None:
+        meter = self._polls[kind] = Meter()
+        pace = pacing(
+            interval_s,
+            len(self._ids),
+            weight=weight,
+            weight_per_minute=share * self._settings.rest_weight_per_minute,
+            speed=self._clock.speed,
+        )
+        await round_robin(kind, list(self._ids), ask, meter, self._clock, pace)
+
+    def status(self) -> list[StreamStatus]:
+        """How alive each stream is."""
+        kinds = dict.fromkeys(kind for line in self._lines for kind in line.meters)
+        return [*map(self._line_status, kinds), *map(self._poll_status, self._polls)]
+
+    def _line_status(self, kind: DataKind) -> StreamStatus:
+        lines = [line for line in self._lines if kind in line.meters]
+        return summarise(
+            self._venue.name,
+            kind,
+            [line.meters[kind] for line in lines],
+            self._clock,
+            connected=all(line.connected for line in lines),
+            gaps=self._gaps[kind].count if kind in self._gaps else 0,
+            reconnects=sum(line.reconnects for line in lines),
+        )
+
+    def _poll_status(self, kind: DataKind) -> StreamStatus:
+        gap = self._gaps.get(kind)
+        return summarise(
+            self._venue.name,
+            kind,
+            [self._polls[kind]],
+            self._clock,
+            connected=gap is None or not gap.open,
+            gaps=gap.count if gap else 0,
+            reconnects=0,
+        )

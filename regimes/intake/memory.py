@@ -1,0 +1,110 @@
+"""What has been seen already, in bounded memory."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from regimes.intake.faults import Fault, Reason, moment
+
+GRID_LIMIT: Final = 10_000
+"""Bars of one series that are remembered: 416 days of hours."""
+_ALL: Final = (1 << GRID_LIMIT) - 1
+VALUES_KEPT: Final = 16
+
+
+class GridMemory:
+    """Which bars of one series have been seen: one bit each, counted back from the newest.
+
+    The values of the last VALUES_KEPT are kept as well, to tell a conflict from a mere double.
+    """
+
+    def __init__(self, step_ms: int) -> None:
+        self._step_ms = step_ms
+        self._newest_ms = 0
+        self._bits = 0
+        self._values: dict[int, tuple[float, ...]] = {}
+
+    def admit(self, open_ms: int, values: tuple[float, ...]) -> Fault | None:
+        """Take a bar that has not been seen yet; its first version stays."""
+        age = (self._newest_ms - open_ms) // self._step_ms
+        if age < 0:
+            self._bits = (self._bits << -age | 1) & _ALL if -age < GRID_LIMIT else 1
+            self._newest_ms = open_ms
+        else:
+            fault = self._fault(open_ms, age, values)
+            if fault is not None:
+                return fault
+            self._bits |= 1 << age
+        self._values[open_ms] = values
+        if len(self._values) > VALUES_KEPT:
+            del self._values[next(iter(self._values))]
+        return None
+
+    def admit_unfinished(self, open_ms: int) -> Fault | None:
+        """Let the present state of a bar pass, unless that bar has closed."""
+        age = (self._newest_ms - open_ms) // self._step_ms
+        if age >= 0 and (age >= GRID_LIMIT or self._bits >> age & 1):
+            return Reason.OUT_OF_ORDER, moment(open_ms), "an unfinished bar comes before its close"
+        return None
+
+    def _fault(self, open_ms: int, age: int, values: tuple[float, ...]) -> Fault | None:
+        if age >= GRID_LIMIT:
+            return Reason.TOO_OLD, moment(open_ms), f"at most {GRID_LIMIT} bars before the newest"
+        if not self._bits >> age & 1:
+            return None
+        first = self._values.get(open_ms)
+        if first is None or first == values:
+            return Reason.DUPLICATE, moment(open_ms), "each closed bar or settlement counts once"
+        return Reason.CONFLICT, f"{moment(open_ms)} {values}", f"the first version stays: {first}"
+
+    def snapshot(self) -> list[Any]:
+        """Step, newest, bits as bytes, values."""
+        size = (self._bits.bit_length() + 7) // 8
+        values = [[open_ms, list(row)] for open_ms, row in self._values.items()]
+        return [self._step_ms, self._newest_ms, self._bits.to_bytes(size, "big"), values]
+
+    @classmethod
+    def of(cls, snapshot: list[Any]) -> "GridMemory":
+        """From a snapshot."""
+        step_ms, newest_ms, bits, values = snapshot
+        memory = cls(step_ms)
+        memory._newest_ms, memory._bits = newest_ms, int.from_bytes(bits, "big")
+        memory._values = {open_ms: tuple(row) for open_ms, row in values}
+        return memory
+
+
+class KeyMemory:
+    """Which keys have been seen in the last `span_ms` to 2 x `span_ms` of event time.
+
+    When more than `capacity` keys come within a span, the oldest are forgotten sooner: at least the last
+    `capacity` keys are always known.
+    """
+
+    def __init__(self, *, span_ms: int, capacity: int) -> None:
+        self._span_ms = span_ms
+        self._capacity = capacity
+        self._since_ms = 0
+        self._new: dict[tuple[Any, ...], None] = {}
+        self._old: dict[tuple[Any, ...], None] = {}
+
+    def add(self, key: tuple[Any, ...], ts_ms: int) -> bool:
+        """Whether the key is new; it is remembered then."""
+        if key in self._new or key in self._old:
+            return False
+        if ts_ms - self._since_ms >= self._span_ms or len(self._new) >= self._capacity:
+            self._old, self._new, self._since_ms = self._new, {}, max(ts_ms, self._since_ms)
+        self._new[key] = None
+        return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """Both generations."""
+        return {
+            "since_ms": self._since_ms,
+            "new": [list(k) for k in self._new],
+            "old": [list(k) for k in self._old],
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Take back a snapshot."""
+        self._since_ms = snapshot["since_ms"]
+        self._new = {tuple(key): None for key in snapshot["new"]}
+        self._old = {tuple(key): None for key in snapshot["old"]}

@@ -1,0 +1,136 @@
+"""Pearson correlation with missing data, and how surely two correlations differ."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+
+FLAT_STD = 1e-9
+"""A series whose standard deviation is below this does not move: it correlates with nothing."""
+_LARGEST_R = 1 - 1e-12
+
+
+class Correlations(NamedTuple):
+    """Pearson's r of every pair of rows, NaN where it cannot be computed, and the number of common data."""
+
+    r: FloatArray
+    n: IntArray
+
+
+def pearson_matrix(series: npt.ArrayLike, *, at_least: int = 3) -> Correlations:
+    """Pearson's r of every pair of rows over the columns both have (pairwise complete).
+
+    series: shape (rows, columns), NaN where missing. Answers two (rows, rows) arrays; r is NaN for pairs with
+    fewer than `at_least` common columns and for rows that do not move (`FLAT_STD`).
+
+    >>> up = [1.0, 2.0, 3.0, 4.0]
+    >>> pearson_matrix([up, [2.0, 4.0, float("nan"), 8.0], [4.0, 3.0, 2.0, 1.0]]).r.round(6).tolist()
+    [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
+    """
+    values = np.ascontiguousarray(series, dtype=np.float64)
+    counts = values.shape[1] - np.count_nonzero(np.isnan(values), axis=1)
+    if not counts.any():
+        return Correlations(np.full((len(values),) * 2, np.nan), np.zeros((len(values),) * 2, dtype=np.int64))
+    if counts.min() == values.shape[1]:
+        return _complete(values, at_least)
+    present = ~np.isnan(values)
+    return _pairwise(values, present, counts == np.count_nonzero(present.any(axis=0)), at_least)
+
+
+def _complete(values: FloatArray, at_least: int) -> Correlations:
+    columns = values.shape[1]
+    n = np.broadcast_to(np.int64(columns), (len(values),) * 2)
+    if columns < at_least:
+        return Correlations(np.full(n.shape, np.nan), n)
+    unit = _unit_rows(values - values.mean(axis=1, keepdims=True), columns)
+    return Correlations(np.clip(unit @ unit.T, -1.0, 1.0), n)
+
+
+def _unit_rows(centred: FloatArray, columns: int) -> FloatArray:
+    """Each row over its own length; a row that does not move becomes NaN."""
+    length = np.sqrt(np.einsum("ij,ij->i", centred, centred))
+    length[length <= FLAT_STD * np.sqrt(columns)] = np.nan
+    centred /= length[:, None]
+    return centred
+
+
+def _pairwise(values: FloatArray, present: BoolArray, whole: BoolArray, at_least: int) -> Correlations:
+    """Rows that are `whole` (there whenever any row is) share one fast product; the others are masked."""
+    size = len(values)
+    r = np.full((size, size), np.nan)
+    n = np.zeros((size, size), dtype=np.int64)
+    if whole.any():
+        some = present.any(axis=0)
+        block = _complete(np.ascontiguousarray(values[whole][:, some]), at_least)
+        r[np.ix_(whole, whole)], n[np.ix_(whole, whole)] = block.r, block.n
+    rows = np.flatnonzero(~whole)
+    r[rows], n[rows] = masked_rows(values, present, rows, at_least)
+    r[:, rows], n[:, rows] = r[rows].T, n[rows].T
+    return Correlations(r, n)
+
+
+def masked_rows(values: FloatArray, present: BoolArray, rows: IntArray, at_least: int) -> Correlations:
+    """Correlations of some rows with all: each sum runs over the columns both have."""
+    mask = present.astype(np.float64)
+    # Centring by each row's own mean first keeps the differences of sums below from cancelling.
+    own_mean = np.where(present, values, 0.0).sum(axis=1) / np.maximum(mask.sum(axis=1), 1.0)
+    x = np.where(present, values - own_mean[:, None], 0.0)
+    n = mask[rows] @ mask.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sum_a, sum_b = x[rows] @ mask.T, mask[rows] @ x.T
+        square = x * x
+        var_a = square[rows] @ mask.T - sum_a * sum_a / n
+        var_b = mask[rows] @ square.T - sum_b * sum_b / n
+        moves = np.minimum(var_a, var_b) > FLAT_STD**2 * n
+        r = (x[rows] @ x.T - sum_a * sum_b / n) / np.sqrt(var_a * var_b)
+    usable = moves & (n >= at_least)
+    return Correlations(np.where(usable, np.clip(r, -1.0, 1.0), np.nan), n.astype(np.int64))
+
+
+def fisher_z(r1: npt.ArrayLike, n1: npt.ArrayLike, r2: npt.ArrayLike, n2: npt.ArrayLike) -> FloatArray:
+    """How many standard errors lie between two correlations of independent samples (Fisher, 1921).
+
+    (atanh r1 - atanh r2) / sqrt(1/(n1-3) + 1/(n2-3)); NaN where either sample has fewer than four data.
+    r of +-1 counts as 1 - 1e-12, so that the answer stays finite.
+
+    >>> round(float(fisher_z(0.15, 168, 0.87, 720)), 2)
+    -13.69
+    """
+    first = np.clip(np.asarray(r1, dtype=np.float64), -_LARGEST_R, _LARGEST_R)
+    second = np.clip(np.asarray(r2, dtype=np.float64), -_LARGEST_R, _LARGEST_R)
+    free1 = np.asarray(n1, dtype=np.float64) - 3.0
+    free2 = np.asarray(n2, dtype=np.float64) - 3.0
+    enough = (free1 > 0) & (free2 > 0)
+    spread = np.sqrt(1.0 / np.where(enough, free1, 1.0) + 1.0 / np.where(enough, free2, 1.0))
+    return np.where(enough, (np.arctanh(first) - np.arctanh(second)) / spread, np.nan)
+
+
+def is_break(change: npt.ArrayLike, z: npt.ArrayLike, *, min_change: float, min_z: float) -> BoolArray:
+    """Whether a correlation has moved both far and surely; False where it cannot be told.
+
+    >>> bool(is_break(0.82 - 0.87, -2.1, min_change=0.30, min_z=3.8))
+    False
+    >>> bool(is_break(0.15 - 0.87, -13.69, min_change=0.30, min_z=3.8))
+    True
+    """
+    return np.asarray((np.abs(change) >= min_change) & (np.abs(z) >= min_z), dtype=np.bool_)
+
+
+def holm(p_values: Iterable[float], alpha: float) -> list[bool]:
+    """Which of several hypotheses to reject so that a false one slips in with probability <= alpha (Holm, 1979).
+
+    >>> holm([0.001, 0.04, 0.004], 0.01)
+    [True, False, True]
+    """
+    values = list(p_values)
+    rejected = [False] * len(values)
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        if values[index] > alpha / (len(values) - rank):
+            break
+        rejected[index] = True
+    return rejected

@@ -1,0 +1,76 @@
+"""How heated a price is on one timeframe, and what several timeframes say together.
+
+States are numbers so that many symbols are worked on at once: 1 ignition, -1 cooling, 0 neutral.
+"""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from regimes.maths.stats import FloatArray, IntArray, mean_and_std, z_score
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+COOLING: Final = -1
+NEUTRAL: Final = 0
+IGNITION: Final = 1
+# Bars with volume that a mean of log volume needs; zero has no logarithm.
+MIN_VOLUME_BARS: Final = 15
+
+
+def volume_z(volume: FloatArray) -> FloatArray:
+    """How far the newest volume lies from its window, in standard deviations (ddof 1) of log volume.
+
+    volume: shape (rows, n), any unit. Bars without volume are left out; NaN when the newest is one of them,
+    when fewer than MIN_VOLUME_BARS are left, or when all are alike.
+    """
+    logs = np.log(np.where(volume > 0, volume, np.nan))
+    mean, std, count = mean_and_std(logs)
+    return np.where(count >= MIN_VOLUME_BARS, z_score(logs[:, -1], mean, std), np.nan)
+
+
+def heat(
+    price_z: FloatArray, volume_z: FloatArray, *, price_weight: float = 0.3, volume_weight: float = 0.2
+) -> FloatArray:
+    """Price and volume in one number from 0 to 1: clip(0.3 |price_z| + 0.2 max(volume_z, 0), 0, 1).
+
+    A volume_z that is NaN adds nothing; NaN where price_z is.
+    """
+    return np.minimum(price_weight * np.abs(price_z) + volume_weight * np.fmax(volume_z, 0.0), 1.0)
+
+
+def next_state(
+    heat: FloatArray,
+    price_z: FloatArray,
+    before: IntArray,
+    *,
+    heat_bounds: tuple[float, float],
+    price_z_bounds: tuple[float, float],
+) -> IntArray:
+    """State after this bar, given the state before it.
+
+    heat_bounds, price_z_bounds: (enter, leave). A direction is entered when heat and |price_z| reach their
+    first bounds, and kept while both reach their second ones on the same side. NaN is neutral.
+    """
+
+    def reached(bound: int) -> BoolArray:
+        return (heat >= heat_bounds[bound]) & (np.abs(price_z) >= price_z_bounds[bound])
+
+    side = np.sign(np.nan_to_num(price_z)).astype(np.int64)
+    return np.where(reached(0) | (reached(1) & (side == before)), side, NEUTRAL)
+
+
+def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, IntArray]:
+    """The state of most timeframes, how many agree with it, and how many are known.
+
+    states, known: shape (timeframes, rows), shortest timeframe first. Of states that are equally common the
+    one of the longest timeframe that is not neutral wins. Rows with nothing known are neutral with 0 of 0.
+    """
+    counts = {state: np.sum((states == state) & known, axis=0) for state in (COOLING, NEUTRAL, IGNITION)}
+    most = np.maximum.reduce(list(counts.values()))
+    primary = np.full(states.shape[1], NEUTRAL, dtype=np.int64)
+    for state, is_known in zip(states, known, strict=True):
+        own_count = np.where(state == IGNITION, counts[IGNITION], counts[COOLING])
+        wins = is_known & (state != NEUTRAL) & (own_count == most)
+        primary[wins] = state[wins]
+    return primary, most, known.sum(axis=0)

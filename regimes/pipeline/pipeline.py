@@ -1,0 +1,217 @@
+"""Feed, queue, engine and timer, put together."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import structlog
+
+from regimes.clock import Clock, SystemClock
+from regimes.config import Settings, load
+from regimes.config.features import installed
+from regimes.engine import Engine
+from regimes.errors import VenueError
+from regimes.events import Event
+from regimes.features.base import Reading
+from regimes.feeds.base import ObservationQueue
+from regimes.feeds.binance import BinanceFeed
+from regimes.feeds.history import Progress
+from regimes.feeds.status import StreamStatus
+from regimes.feeds.top import resolve_symbols
+from regimes.observations import Observation, Tick
+from regimes.pipeline.lag import LoopLag
+from regimes.pipeline.replay import replay
+from regimes.pipeline.status import Readiness, judge, line
+from regimes.pipeline.timed import TimedSink
+
+BATCH: Final = 500
+SHORTEST_PAUSE_S: Final = 0.02
+OnReading: TypeAlias = Callable[[Reading], None]
+OnEvent: TypeAlias = Callable[[Event], None]
+OnProgress: TypeAlias = Callable[[Progress], None]
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """The program without its process: `run` it until told to stop, or compute everything once.
+
+    settings: what to watch and how; read from files and environment when left out. clock: event time; the
+    machine's when left out. One instance runs once.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
+        self.settings = settings or load()
+        self.clock = clock or SystemClock()
+        self.queue = ObservationQueue(self.settings.pipeline.queue_capacity)
+        self.lag = LoopLag(self.clock)
+        self.live = asyncio.Event()
+        """Set once the history is in and observations flow through the engine."""
+        self._sink = TimedSink(self.queue, self.clock)
+        self._engine: Engine | None = None
+        self._feed: BinanceFeed | None = None
+        self._on_reading: list[OnReading] = []
+        self._on_event: list[OnEvent] = []
+        self._on_progress: list[OnProgress] = []
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once the symbols are known. Raises RuntimeError before."""
+        if self._engine is None:
+            raise RuntimeError("the pipeline has no engine before it is started")
+        return self._engine
+
+    def subscribe(
+        self,
+        *,
+        on_reading: OnReading | None = None,
+        on_event: OnEvent | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Call back for each reading, each event, and each part of the history that is in.
+
+        Callbacks run inside the engine's turn: they must be quick, and what they raise ends the pipeline.
+        """
+        self._on_reading += [on_reading] if on_reading else []
+        self._on_event += [on_event] if on_event else []
+        self._on_progress += [on_progress] if on_progress else []
+
+    async def compute_all_features(self) -> Mapping[str, dict[str, Any]]:
+        """Fetch the history, compute everything once, and return the combined package of each symbol.
+
+        Liquidations have no history, so cascades say `warming`. Raises ConfigError, and VenueError when no venue
+        can be reached.
+        """
+        feed, engine = await self._prepare()
+        async with feed:
+            _refuse_silence(feed, self.settings)
+            await self._warm_up(feed, engine)
+            self._step_all([*feed.unavailable(), Tick(self.clock.now_ms())])
+        return engine.packages()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go live and stay so until `stop` is set; then stop the feed, drain the queue, close.
+
+        Raises ConfigError for a symbol no venue has, VenueError when no venue will serve us, and whatever a bug
+        raises.
+        """
+        work = asyncio.create_task(self._work())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            work.cancel()
+            await asyncio.wait({work, stopping})
+        if not work.cancelled():
+            work.result()
+        while len(self.queue):
+            self._step_all(await self.queue.take(BATCH))
+
+    def status(self) -> Sequence[StreamStatus]:
+        """How live each stream is; empty before the feed runs."""
+        return self._feed.status() if self._feed else []
+
+    def readiness(self) -> Readiness:
+        """What is missing before everything works."""
+        if self._feed is None or self._engine is None:
+            return Readiness(["starting"])
+        readings = self._engine.latest.values()
+        return judge(self.status(), self._feed.problems(), readings, live=self.live.is_set())
+
+    async def _prepare(self) -> tuple[BinanceFeed, Engine]:
+        symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
+        universe = self.settings.universe(symbols)
+        self._engine = Engine.build(installed(), universe, self.settings.sections())
+        self._feed = BinanceFeed(
+            self.settings.venues, universe, self.clock, self.settings.storage.cache_dir.expanduser()
+        )
+        return self._feed, self._engine
+
+    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> None:
+        began = self.clock.monotonic()
+        history = await feed.warmup(engine.needs(), self._progress)
+        taken = await replay(
+            engine,
+            history.observations(),
+            self.clock.now_ms(),
+            interval_ms=int(self.settings.pipeline.interval_seconds * 1000),
+        )
+        log.info("warmed_up", observations=taken, seconds=round(self.clock.monotonic() - began, 1))
+
+    def _progress(self, progress: Progress) -> None:
+        for callback in self._on_progress:
+            callback(progress)
+
+    async def _work(self) -> None:
+        feed, engine = await self._prepare()
+        async with feed:
+            await self._warm_up(feed, engine)
+            self.live.set()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for part in (
+                        feed.run(self._sink),
+                        self._consume(),
+                        self._tick(),
+                        self.lag.run(),
+                        self._report(),
+                    ):
+                        group.create_task(part)
+            except* Exception as errors:
+                raise _only(errors) from errors
+
+    async def _consume(self) -> None:
+        while True:
+            self._step_all(await self.queue.take(BATCH))
+            await asyncio.sleep(0)
+
+    def _step_all(self, observations: Iterable[Observation]) -> None:
+        step = self.engine.step
+        for observation in observations:
+            outcome = step(observation)
+            for event in outcome.events:
+                for on_event in self._on_event:
+                    on_event(event)
+            for reading in outcome.readings:
+                for on_reading in self._on_reading:
+                    on_reading(reading)
+
+    async def _tick(self) -> None:
+        pause_s = max(self.settings.pipeline.interval_seconds / self.clock.speed, SHORTEST_PAUSE_S)
+        while True:
+            self._sink.tick()
+            await asyncio.sleep(pause_s)
+
+    async def _report(self) -> None:
+        """Say every minute how live each stream is."""
+        while True:
+            await asyncio.sleep(self.settings.pipeline.status_seconds)
+            lag_ms = self.lag.quantile_ms(0.99)
+            log.info(
+                "status",
+                streams=[line(stream) for stream in self.status()],
+                market=self.engine.market()["state"],
+                open_events=len(self.engine.open_events),
+                queued=len(self.queue),
+                dropped=self.queue.dropped.total(),
+                rejected=self.engine.intake.rejected.total(),
+                loop_lag_p99_ms=None if lag_ms is None else round(lag_ms, 1),
+                problems=list(self.readiness().problems),
+            )
+
+
+def _refuse_silence(feed: BinanceFeed, settings: Settings) -> None:
+    """Stop where no venue answers: nothing could be computed, and that is no state of the market."""
+    problems = feed.problems()
+    venues = {settings.venues.spot, settings.venues.derivatives} - {""}
+    if venues <= problems.keys():
+        words = "; ".join(f"{venue}: {why}" for venue, why in problems.items())
+        raise VenueError(f"no venue can be reached ({words}); check the network, or run `regimes doctor`")
+
+
+def _only(errors: ExceptionGroup[Exception]) -> Exception:
+    """The error inside a group of one, however deep; the group itself where there are several."""
+    error: Exception = errors
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

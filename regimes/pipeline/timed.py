@@ -1,0 +1,42 @@
+"""Time goes before data: a Tick enters the queue before any datum that would be ahead of it."""
+
+from typing import Final
+
+from regimes.clock import Clock
+from regimes.feeds.base import ObservationQueue
+from regimes.observations import Observation, Tick
+
+# Half of what the intake allows a datum to be ahead of the last Tick.
+FARTHEST_MS: Final = 30_000
+
+
+class TimedSink:
+    """The sink feeds are given. Puts Ticks into the same queue, so that order is kept.
+
+    `tick` is called by the timer. In between, data bring a Tick with them when event time has moved on by 30 s,
+    which happens where it runs faster than real time.
+    """
+
+    def __init__(self, queue: ObservationQueue, clock: Clock) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._ticked_ms = 0
+
+    def put(self, observation: Observation) -> None:
+        if self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
+            self.tick()
+        self._queue.put(observation)
+
+    def tick(self) -> None:
+        """Put the present moment into the queue; time never goes back in it."""
+        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms)
+        self._queue.put(Tick(self._ticked_ms))
+
+    @property
+    def pressure(self) -> bool:
+        """Whether so much waits that feeds should stop reading their sockets."""
+        return self._queue.pressure
+
+    async def eased(self) -> None:
+        """Wait until there is no pressure."""
+        await self._queue.eased()

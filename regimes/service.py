@@ -1,0 +1,67 @@
+"""One process: the pipeline, the signals that end it, and a log of what happens."""
+
+import asyncio
+import os
+import signal
+from typing import Final
+
+import structlog
+
+from regimes.clock import Clock, SystemClock
+from regimes.config import Settings
+from regimes.events import Event, Severity
+from regimes.feeds.history import Progress
+from regimes.pipeline import Pipeline
+
+STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_LEVELS: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings, *, clock: Clock | None = None) -> None:
+    """Run until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Raises ConfigError, VenueError when no venue will serve us, and whatever a bug raises.
+    """
+    stop = asyncio.Event()
+    pipeline = Pipeline(settings, clock=clock or SystemClock())
+    pipeline.subscribe(on_event=log_event, on_progress=log_progress)
+    stop_on_signals(stop)
+    log.info("starting", symbols=list(settings.symbols), timeframes=list(settings.timeframes))
+    await pipeline.run(stop)
+    log.info("stopped", dropped=pipeline.queue.dropped.total())
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let the first SIGTERM or SIGINT ask for an orderly end, and the second end the process."""
+
+    def asked(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        log.info("stopping", signal=number.name)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in STOPS:
+        loop.add_signal_handler(number, asked, number)
+
+
+def log_event(event: Event) -> None:
+    """Write one event to the log, at the level of its severity."""
+    getattr(log, _LEVELS[event.severity])(
+        "market_event",
+        type=event.type.value,
+        symbol=event.symbol,
+        severity=event.severity.name,
+        phase=event.phase.value,
+        title=event.title,
+        why=event.why,
+        id=event.id,
+    )
+
+
+def log_progress(progress: Progress) -> None:
+    """Write each tenth of the warm-up to the log."""
+    tenth = max(1, progress.total // 10)
+    if progress.done % tenth == 0 or progress.done == progress.total:
+        log.info("warming_up", done=progress.done, of=progress.total)

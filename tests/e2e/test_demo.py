@@ -1,0 +1,104 @@
+import json
+import re
+from pathlib import Path
+
+from regimes.package import SIGNALS
+from tests.e2e.process import regimes
+
+
+async def test_demo_once_prints_a_full_package_of_each_symbol_and_exits_0(tmp_path: Path) -> None:
+    done = await regimes(tmp_path, "demo", "--once")
+    assert done.code == 0, done.err
+    packages = json.loads(done.out)
+    assert [package["symbol"] for package in packages] == ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
+    for package in packages:
+        assert {key: package[key]["status"] for key in SIGNALS} == dict.fromkeys(SIGNALS, "ok")
+        regimes_ = package["regimes"]
+        assert all(regimes_[f"{name}_regime"].startswith("SPOT_") for name in ("1h", "4h", "1d", "1w"))
+        assert package["cascades"]["total_liquidation_usd"] > 0
+        assert package["market"]["state"] in {"NORMAL", "ACTIVE", "CRISIS"}
+        assert package["narrative"].startswith(package["symbol"])
+    assert re.search(r"lost 0$", done.err, flags=re.MULTILINE)
+
+
+def contents(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_demo_leaves_nothing_in_the_folder_it_is_run_in(tmp_path: Path) -> None:
+    done = await regimes(tmp_path, "demo", "--duration", "60", "--speed", "600", "--scenario", "calm")
+    assert done.code == 0, done.err
+    assert contents(tmp_path) == []
+
+
+async def test_demo_shows_a_cascade_ends_by_itself_and_counts_what_was_sent(tmp_path: Path) -> None:
+    done = await regimes(
+        tmp_path, "demo", "--scenario", "cascade", "--speed", "600", "--duration", "3600", "--json"
+    )
+    assert done.code == 0, done.err
+    events = [line for line in done.lines() if "event_type" in line]
+    cascades = [event for event in events if event["event_type"] == "LIQUIDATION_CASCADE"]
+    assert {event["phase"] for event in cascades} >= {"opened", "closed"}
+    seen, sent = re.findall(r"liquidations: ([\d,]+) seen of ([\d,]+) sent", done.err)[0]
+    assert seen == sent != "0"
+    assert "lost 0" in done.err
+
+
+async def test_two_runs_of_one_seed_open_the_same_events(tmp_path: Path) -> None:
+    async def opened() -> set[tuple[str, str]]:
+        done = await regimes(
+            tmp_path,
+            "demo",
+            "--scenario",
+            "cascade",
+            "--seed",
+            "5",
+            "--speed",
+            "1200",
+            "--duration",
+            "1800",
+            "--json",
+        )
+        assert done.code == 0, done.err
+        events = [line for line in done.lines() if line.get("event_type") == "LIQUIDATION_CASCADE"]
+        return {(event["symbol"], event["id"]) for event in events}
+
+    first = await opened()
+    assert first
+    assert await opened() == first
+
+
+async def test_demo_replays_every_recorded_liquidation_of_a_real_crash(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    done = await regimes(
+        tmp_path,
+        "demo",
+        "--data",
+        str(data_dir),
+        "--from",
+        "2025-01-27T16:30Z",
+        "--to",
+        "2025-01-27T17:40Z",
+        "--speed",
+        "600",
+    )
+    assert done.code == 0, done.err
+    assert "liquidations: 1,344 seen of 1,344 sent, 1,344 counted, lost 0" in done.out
+    assert "LIQUIDATION_CASCADE BTC/USDT opened" in done.out
+    assert "LIQUIDATION_CASCADE ALL opened" in done.out
+
+
+async def test_demo_says_what_its_options_lack(tmp_path: Path) -> None:
+    for arguments, words in (
+        (("--data", str(tmp_path)), "--data needs --from and --to"),
+        (("--data", str(tmp_path), "--from", "2025-01-27T13:00Z", "--to", "2025-01-27T14:00Z"), "candles"),
+        (("--scenario", "clam"), "--scenario clam: must be one of calm"),
+        (("--from", "2025-01-27T13:00Z", "--to", "2025-01-27T12:00Z"), "--to must be later than --from"),
+        (("--from", "yesterday"), "2025-01-27T13:00Z"),
+        (("--speed", "0"), "speed"),
+    ):
+        done = await regimes(tmp_path, "demo", *arguments)
+        assert done.code == 2, arguments
+        assert words in done.err, done.err
+        assert "Traceback" not in done.err

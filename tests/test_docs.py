@@ -1,0 +1,118 @@
+"""Documentation is tested: everything a user can set, receive or call has its heading, and samples run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from regimes.cli import app
+from regimes.config.features import installed
+from regimes.config.load import leaves
+from regimes.config.settings import settings_type
+from regimes.engine import Engine
+from regimes.events import EventType
+from regimes.features.base import Universe
+from regimes.observations import MARKET
+from regimes.package import SIGNALS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = typer.main.get_command(app)
+
+
+def headings(name: str) -> set[str]:
+    text = (ROOT / "docs" / name).read_text()
+    return set(re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def command_names() -> list[str]:
+    return sorted(COMMANDS.commands)  # type: ignore[attr-defined]  # typer makes a group of several commands
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves(settings_type())])
+def test_every_setting_has_its_heading(path: str) -> None:
+    assert path in headings("configuration.md")
+
+
+@pytest.mark.parametrize("kind", EventType)
+def test_every_event_type_has_its_heading(kind: EventType) -> None:
+    assert kind.value in headings("signals.md")
+
+
+@pytest.mark.parametrize("name", command_names())
+def test_every_command_has_its_heading(name: str) -> None:
+    assert name in headings("cli.md")
+
+
+def test_every_option_of_every_command_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text()
+    for name in command_names():
+        for parameter in COMMANDS.commands[name].params:  # type: ignore[attr-defined]
+            for option in parameter.opts:
+                assert f"`{option}" in text, f"{name} {option}"
+
+
+def test_every_field_of_every_reading_has_its_heading() -> None:
+    universe = Universe(("BTC/USDT", "ETH/USDT"))
+    engine = Engine.build(installed(), universe)
+    known = headings("signals.md")
+    package, market = engine.package("BTC/USDT"), engine.package(MARKET)
+    for key in SIGNALS:
+        for field in {*package[key], *market[key]}:
+            timeframe = field.removesuffix("_regime") in universe.timeframes
+            assert field in known or (timeframe and f"`{field}`" in (ROOT / "docs/signals.md").read_text()), (
+                f"{key}.{field}"
+            )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_in_the_documentation_exists(page: Path) -> None:
+    for block in blocks(page, "bash"):
+        for line in block.splitlines():
+            for part in re.split(r"&&|;|\|", line):
+                words = [word for word in shlex.split(part, comments=True) if "=" not in word]
+                if words[:1] == ["regimes"] and len(words) > 1:
+                    assert words[1] in COMMANDS.commands, part  # type: ignore[attr-defined]
+                    options = {o for p in COMMANDS.commands[words[1]].params for o in p.opts}  # type: ignore[attr-defined]
+                    assert {word for word in words[2:] if word.startswith("--")} <= options, part
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        pytest.param(page, code, id=f"{page.stem} {number}")
+        for page in PAGES
+        for number, code in enumerate(blocks(page, "python"), 1)
+    ],
+)
+def test_every_sample_runs(page: Path, code: str) -> None:
+    # As a module of another name, so that what needs an exchange (under `__main__`) is defined but not started.
+    done = subprocess.run(  # noqa: S603  # our own samples
+        [sys.executable, "-c", f"__name__ = 'sample'\n{code}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
+    first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:40])
+    assert "\npip install -e . && regimes demo\n" in first_screen
+    assert "\npip install -e '.[test]' && pytest\n" in first_screen

@@ -1,0 +1,124 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from pydantic import BaseModel, SecretStr
+
+from regimes.errors import ConfigError
+from regimes.logs import LogSettings, configure, secrets_in
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_lines_are_json_where_nobody_watches() -> None:
+    stream = io.StringIO()
+    configure(LogSettings(), stream=stream)
+    structlog.get_logger().info("stream_connected", stream="spot", messages=3)
+    (line,) = lines(stream)
+    assert line["event"] == "stream_connected"
+    assert line["messages"] == 3
+    assert line["level"] == "info"
+    assert str(line["timestamp"]).endswith("Z")
+
+
+def test_a_terminal_gets_words_not_json() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    configure(LogSettings(), stream=stream)
+    structlog.get_logger().warning("clock_off", seconds=2)
+    assert "clock_off" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
+
+
+def test_a_line_below_the_level_is_not_written() -> None:
+    stream = io.StringIO()
+    configure(LogSettings(level="WARNING"), stream=stream)
+    structlog.get_logger().info("quiet")
+    structlog.get_logger().error("loud")
+    assert [line["event"] for line in lines(stream)] == ["loud"]
+
+
+def test_lines_of_other_libraries_take_the_same_form() -> None:
+    stream = io.StringIO()
+    configure(LogSettings(), stream=stream)
+    logging.getLogger("aiohttp.client").warning("slow %s", "answer")
+    (line,) = lines(stream)
+    assert line["event"] == "slow answer"
+    assert line["level"] == "warning"
+
+
+@pytest.mark.parametrize(
+    ("fields", "hidden"),
+    [
+        ({"api_key": "abcdefgh"}, "abcdefgh"),
+        ({"error": "GET /x?signature=deadbeef&n=1"}, "deadbeef"),
+        ({"error": "refused s3cr3t-value by host"}, "s3cr3t-value"),
+        ({"headers": {"Authorization": "Bearer tok"}}, "Bearer tok"),
+        ({"urls": ["https://h/?token=zzzzz"]}, "zzzzz"),
+        ({"error": ValueError("bad secret=hunter22")}, "hunter22"),
+    ],
+)
+def test_a_secret_never_reaches_the_log(fields: dict[str, object], hidden: str) -> None:
+    stream = io.StringIO()
+    configure(LogSettings(), secrets=("s3cr3t-value",), stream=stream)
+    structlog.get_logger().error("refused", **fields)
+    assert hidden not in stream.getvalue()
+    assert "***" in stream.getvalue()
+
+
+def test_a_secret_inside_a_traceback_is_hidden_too() -> None:
+    stream = io.StringIO()
+    configure(LogSettings(), secrets=("s3cr3t-value",), stream=stream)
+    try:
+        int("s3cr3t-value")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    assert "Traceback" in stream.getvalue()
+    assert "s3cr3t-value" not in stream.getvalue()
+
+
+def test_the_log_goes_to_a_file_when_one_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "regimes.log"
+    configure(LogSettings(file=file))
+    structlog.get_logger().info("started")
+    assert json.loads(file.read_text())["event"] == "started"
+
+
+def test_a_log_file_that_cannot_be_written_is_the_operators_turn(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match=r"log\.file \(LOG_FILE\).*cannot be written"):
+        configure(LogSettings(file=tmp_path / "file" / "regimes.log"))
+
+
+def test_every_secret_of_a_model_is_found_however_deep() -> None:
+    class Inner(BaseModel):
+        key: SecretStr | None = SecretStr("one")
+        none: SecretStr | None = None
+
+    class Outer(BaseModel):
+        inner: Inner = Inner()
+        token: SecretStr = SecretStr("two")
+
+    assert set(secrets_in(Outer())) == {"one", "two"}
