@@ -107,6 +107,12 @@ def test_a_cascade_reads_title_facts_why() -> None:
     assert "Why: velocity 500,000 USD/h >= 400,000\n" in text
 
 
+def test_signs_of_html_in_an_event_are_read_as_themselves() -> None:
+    text = html_text(message(title="</b><a href='x'>&amp;", symbol="A&B"))
+    assert "</b><a href='x'>&amp;" in read(text)
+    assert "A&B" in read(text)
+
+
 def test_buttons_that_no_phone_opens_are_left_out() -> None:
     method, payload = built(message())
     assert method == "sendMessage"
