@@ -179,8 +179,18 @@ class Alerts:
 async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]:
     """Storage and channels as configured, closed at the end. Raises ConfigError, StorageError."""
     real = SystemClock()
+    served: list[Outbox] = []
+
+    def database_moved(_down_since_ms: int | None) -> None:
+        # What waited in the database that is back can be seen again only now.
+        for outbox in served:
+            outbox.wake()
+
     storage = storage_for(
-        settings.storage.url.get_secret_value(), clock=real, spool=settings.storage.spool.expanduser()
+        settings.storage.url.get_secret_value(),
+        clock=real,
+        spool=settings.storage.spool.expanduser(),
+        on_state=database_moved,
     )
     endpoints = endpoints_of(settings)
     secret = settings.delivery.webhook_secret
@@ -188,7 +198,9 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
     await storage.open()
     try:
         async with open_channels(endpoints, settings.delivery, secrets=secrets) as channels:
-            yield Alerts(settings, clock, storage, channels, real)
+            alerts = Alerts(settings, clock, storage, channels, real)
+            served.append(alerts.outbox)
+            yield alerts
     finally:
         await storage.close()
 
