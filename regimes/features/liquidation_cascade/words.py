@@ -90,6 +90,7 @@ def _data(tracker: Tracker, reading: CascadeReading) -> dict[str, Any]:
     episode = {
         "episode_usd": tracker.episode_cents / 100,
         "peak_severity": tracker.episode.peak,
+        "peak_severity_relative": tracker.relative_peak,
         "peak_intensity_usd_per_hour": tracker.rules.per_hour(tracker.peak_cents),
         "intensity_minutes": tracker.rules.intensity_ms // MINUTE_MS,
     }
