@@ -46,7 +46,7 @@ class AlertingSettings(BaseModel):
         "unusual for that symbol, see cascade_relative_severity; fewer messages).",
     )
     cascade_relative_severity: int = Field(
-        default=4,
+        default=5,
         ge=1,
         le=5,
         description="With basis both, least severity of a cascade against the symbol's own 30 days: 2, 3, 4 and 5 are "
