@@ -187,7 +187,11 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
     real = SystemClock()
     served: list[Outbox] = []
 
-    def database_moved(_down_since_ms: int | None) -> None:
+    def database_moved(down_since_ms: int | None) -> None:
+        if down_since_ms is None:
+            _log.info("database_back")
+        else:
+            _log.error("database_away", spool=str(settings.storage.spool))
         # What waited in the database that is back can be seen again only now.
         for outbox in served:
             outbox.wake()

@@ -1,5 +1,6 @@
 """What the database says after a disaster, held against what the receivers saw."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -156,9 +157,8 @@ async def hurry(storage: Store) -> None:
     await storage.write(lambda session: session.run("DELETE FROM endpoints"))
 
 
-async def pending(storage: Store) -> int:
-    """How many deliveries still wait."""
-    found = await storage.read(
-        lambda session: session.rows("SELECT count(*) FROM deliveries WHERE status = 'pending'")
-    )
-    return int(found[0][0])
+async def all_settled(storage: Store) -> None:
+    """Wait until no delivery waits any more; another process settles them."""
+    waiting = "SELECT 1 FROM deliveries WHERE status = 'pending' LIMIT 1"
+    while await storage.read(lambda session: session.rows(waiting)):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)

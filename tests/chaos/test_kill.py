@@ -19,12 +19,15 @@ from regimes.clock import SystemClock
 from regimes.observations import Liquidation
 from tests.chaos import books, world
 from tests.chaos.world import Exchange, Mode, Receiver, Service
-from tests.storage.postgres_server import PrivatePostgres
 
 KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
+SEASON = 20
+"""After so many kills everything begins anew with an empty database."""
+FRESH = world.alike(2 * min(KILLS, SEASON))
 MODES: Sequence[Mode] = ("up", "up", "up", "refusing", "failing", "hanging")
 ENDPOINTS = ("http-all-1", "http-all-2")
 BACKGROUND = ("BTC/USDT", "ETH/USDT")
+SYMBOLS = (*BACKGROUND, *FRESH)
 
 
 class Run(msgspec.Struct):
@@ -42,14 +45,12 @@ class Chaos:
 
     def __init__(
         self, url: str, folder: Path, market: Exchange, hooks: Sequence[Receiver], chance: random.Random
-    ):
+    ) -> None:
         self.url = url
         self.folder = folder
         self.market = market
         self.hooks = hooks
         self.chance = chance
-        self.fresh = world.alike(2 * KILLS)
-        self.symbols = [*BACKGROUND, *self.fresh]
         self.struck: list[str] = []
         self.logged: set[str] = set()
         self.run = Run()
@@ -88,8 +89,7 @@ class Chaos:
             async with world.service(self.folder, self._variables()) as service:
                 await service.is_live()
                 async with asyncio.timeout(60):
-                    while await books.pending(storage):
-                        await asyncio.sleep(0.1)
+                    await books.all_settled(storage)
                 assert await service.stop() == 0
             self.logged |= {line["id"] for line in service.heard("market_event")}
             found = await books.read(storage)
@@ -117,11 +117,11 @@ class Chaos:
             await self.market.strike(self._next(), seconds=self.chance.choice([0.0, 0.3, 1.0]))
 
     def _next(self) -> str:
-        self.struck.append(self.fresh[len(self.struck)])
+        self.struck.append(FRESH[len(self.struck)])
         return self.struck[-1]
 
     def _variables(self) -> dict[str, str]:
-        return world.variables(self.market, self.symbols, self.hooks, self.url)
+        return world.variables(self.market, SYMBOLS, self.hooks, self.url)
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
@@ -130,23 +130,28 @@ async def test_nothing_is_lost_and_nothing_told_twice_however_often_the_service_
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     chance = random.Random(f"{kind} {KILLS}")
-    url = f"sqlite:///{tmp_path}/service.db"
-    if kind == "postgres":
-        server: PrivatePostgres = request.getfixturevalue("postgres_server")
-        url = await server.new_place()
-    symbols = [*BACKGROUND, *world.alike(2 * KILLS)]
-    async with world.exchange(symbols) as market, world.receivers(2) as hooks:
-        chaos = Chaos(url, tmp_path, market, hooks, chance)
-        for number in range(KILLS):
-            await chaos.life()
-            if number % 3 == 2:
-                await chaos.while_down()
-        found = await chaos.aftermath()
-    books.check(found, hooks, ENDPOINTS)
+    async with world.exchange(SYMBOLS) as market:
+        for first in range(0, KILLS, SEASON):
+            folder = tmp_path / str(first)
+            folder.mkdir()
+            url = f"sqlite:///{folder}/service.db"
+            if kind == "postgres":
+                url = await request.getfixturevalue("mortal_server").new_place()
+            async with world.receivers(2) as hooks:
+                chaos = Chaos(url, folder, market, hooks, chance)
+                await season(chaos, min(SEASON, KILLS - first))
+
+
+async def season(chaos: Chaos, kills: int) -> None:
+    for number in range(kills):
+        await chaos.life()
+        if number % 3 == 2:
+            await chaos.while_down()
+    found = await chaos.aftermath()
+    books.check(found, chaos.hooks, ENDPOINTS)
     episodes = books.check_strikes(found, chaos.struck)
-    for symbol in BACKGROUND:
-        assert len(found.of(symbol)) <= 1
+    assert episodes >= kills // 2
+    assert all(len(found.of(symbol)) <= 1 for symbol in BACKGROUND)
     states = sum(map(len, found.revisions.values()))
-    sys.stdout.write(f"\n{kind}: {chaos.run}, {episodes} episodes of {len(chaos.struck)} struck, ")
+    sys.stdout.write(f"\n{chaos.run}, {episodes} episodes of {len(chaos.struck)} struck, ")
     sys.stdout.write(f"{states} states, {len(found.deliveries)} deliveries\n")
-    assert episodes >= KILLS // 2

@@ -88,6 +88,7 @@ class Receiver:
         self.accepted: set[str] = set()
         self.at_s: dict[str, float] = {}
         """Monotonic time of the first acceptance."""
+        self._news = asyncio.Condition()
         self._port = 0
         self._site: web.TCPSite | None = None
         self._released = asyncio.Event()
@@ -120,7 +121,26 @@ class Receiver:
             return web.Response(status=503)
         self.accepted.add(name)
         self.at_s.setdefault(name, asyncio.get_running_loop().time())
+        async with self._news:
+            self._news.notify_all()
         return web.Response()
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """The events that were accepted, in the order in which they first came."""
+        return [json.loads(self.bodies[name][0]) for name in self.at_s]
+
+    async def hears(self, *, within_s: float = 20.0, **fields: Any) -> dict[str, Any]:
+        """Wait until an event with these fields has been accepted."""
+
+        def found() -> dict[str, Any] | None:
+            return next((body for body in self.told if fields.items() <= body.items()), None)
+
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(found)
+        body = found()
+        assert body is not None
+        return body
 
     async def _listen(self) -> None:
         if self._site is None:
@@ -175,6 +195,18 @@ class Service:
         line = found()
         assert line is not None, f"ended without saying {event!r}:\n{''.join(self.noise)}\n{self.said[-20:]}"
         return line
+
+    async def next(self, event: str, *, within_s: float = 60.0, **fields: Any) -> dict[str, Any]:
+        """Wait for a line that has not been said yet."""
+        seen = len(self.heard(event, **fields))
+
+        def more() -> bool:
+            return len(self.heard(event, **fields)) > seen
+
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(lambda: more() or self._reading.done())
+        assert more(), f"ended without saying {event!r} again:\n{''.join(self.noise)}"
+        return self.heard(event, **fields)[seen]
 
     async def is_live(self) -> None:
         """Wait until liquidations flow."""
