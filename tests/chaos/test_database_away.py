@@ -37,7 +37,7 @@ async def check(url: str, folder: Path, hooks: Sequence[Receiver], struck: Seque
         # Those of the market go by the exchange's time, those of the service by its own.
         times = [ts_ms for ts_ms, kind in order if kind.startswith("SYSTEM") is is_system]
         assert times == sorted(times), "events came back in another order"
-    assert not [name for name, bodies in hooks[0].bodies.items() if len(bodies) > 1]
+    assert books.doubles(hooks) == 0
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

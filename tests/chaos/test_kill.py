@@ -121,7 +121,8 @@ class Chaos:
         return self.struck[-1]
 
     def _variables(self) -> dict[str, str]:
-        return world.variables(self.market, SYMBOLS, self.hooks, self.url)
+        cache = str(self.folder.parent / "cache")
+        return world.variables(self.market, SYMBOLS, self.hooks, self.url, REGIMES__STORAGE__CACHE_DIR=cache)
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)

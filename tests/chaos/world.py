@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,7 +85,7 @@ class Receiver:
         self.mode: Mode = "up"
         self.bodies: defaultdict[str, list[bytes]] = defaultdict(list)
         """Of every request, whatever was answered."""
-        self.accepted: set[str] = set()
+        self.accepted: Counter[str] = Counter()
         self.at_s: dict[str, float] = {}
         """Monotonic time of the first acceptance."""
         self._news = asyncio.Condition()
@@ -119,7 +119,7 @@ class Receiver:
             await self._released.wait()
         if self.mode != "up":
             return web.Response(status=503)
-        self.accepted.add(name)
+        self.accepted[name] += 1
         self.at_s.setdefault(name, asyncio.get_running_loop().time())
         async with self._news:
             self._news.notify_all()
@@ -210,7 +210,7 @@ class Service:
 
     async def is_live(self) -> None:
         """Wait until liquidations flow."""
-        await self.says("stream_connected", line=READY)
+        await self.says("stream_connected", within_s=100, line=READY)
 
     def heard(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """Lines of the log so far."""
@@ -289,6 +289,9 @@ def variables(
         "REGIMES__VENUES__DERIVATIVES_URL": market.base_url,
         "REGIMES__SYMBOLS": ",".join(symbols),
         "REGIMES__TIMEFRAMES": "1h",
+        # Polled rarely: a service that starts every few seconds would soon have spent the exchange's request weight.
+        "REGIMES__VENUES__DEPTH_SECONDS": "3600",
+        "REGIMES__VENUES__OPEN_INTEREST_SECONDS": "3600",
         "REGIMES__DELIVERY__ALLOW_CIDRS": "127.0.0.0/8",
         "REGIMES__DELIVERY__TIMEOUT_SECONDS": "0.5",
         "REGIMES__ALERTING__COOLDOWN_MINUTES": "0",
