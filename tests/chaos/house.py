@@ -1,20 +1,18 @@
 """Engine, policy, storage and outbox in one process, without a feed: event time passes as the test says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-
-import asyncio
 
 from regimes.alerting.policy import Policy
 from regimes.alerting.settings import AlertingSettings
 from regimes.config.features import installed
+from regimes.config.settings import settings_type
 from regimes.delivery.desk import AlertDesk
 from regimes.engine import Engine
-from regimes.events import Event
 from regimes.features.base import FeatureSettings, Universe
 from regimes.observations import Liquidation, Observation, Tick
 from regimes.pipeline.alerts import routes
-from regimes.config.settings import settings_type
 from tests.delivery.harness import Running, WatchedStorage, running
 
 START_MS = 1_737_982_800_000
@@ -29,7 +27,7 @@ class House:
         self.engine = Engine.build(installed(), Universe(tuple(symbols)), settings)
         self.work = work
         self.now_ms = START_MS
-        self.events: list[Event] = []
+        self.events = [*self.engine.open_events.values()]
         shipped = settings_type()()
         self.desk = AlertDesk(
             Policy(AlertingSettings(), routes(tuple(work.endpoints.values()), shipped)),
