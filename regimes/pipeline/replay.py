@@ -11,7 +11,8 @@ from regimes.events import Event
 from regimes.observations import Candle, Observation, Tick
 from regimes.timeframe import DAY_MS, HOUR_MS, to_ms
 
-HOURLY_DAYS: Final = 14
+JUDGED_MS: Final = 14 * DAY_MS
+"""How far back hours are judged one by one; what is older only fills the windows."""
 TURN: Final = 1_000
 
 
@@ -32,10 +33,10 @@ class Replayed(msgspec.Struct):
 async def replay(
     engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int
 ) -> Replayed:
-    """Take history known by `now_ms`, with a tick an hour in the last 14 days and a tick a day before.
+    """Take history known by `now_ms`, with a tick an hour in its last 14 days and a single one for all before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
-    open and close where they would have. Other tasks get a turn after each thousand.
+    of these 14 days open and close where they would have. Other tasks get a turn after each thousand.
     """
     done, end_ms = Replayed(), 0
 
@@ -65,6 +66,6 @@ async def replay(
 
 
 def _slice_end(known_ms: int, now_ms: int) -> int:
-    """End of the hour, or further back of the day, in which something was known; its own end belongs to it."""
-    length_ms = HOUR_MS if known_ms > now_ms - HOURLY_DAYS * DAY_MS else DAY_MS
-    return -(-known_ms // length_ms) * length_ms
+    """End of the hour in which something was known, or of all that is too old to be judged hour by hour."""
+    oldest_ms = (now_ms - JUDGED_MS) // HOUR_MS * HOUR_MS
+    return max(-(-known_ms // HOUR_MS) * HOUR_MS, oldest_ms)

@@ -304,3 +304,8 @@ def variables(
         "REGIMES__LIQUIDATION__CALM_MINUTES": "0",
         **more,
     }
+
+
+def now_s() -> float:
+    """Real seconds, to measure by."""
+    return asyncio.get_running_loop().time()
