@@ -100,6 +100,7 @@ class Alerts:
                 self.desk.run(),
                 self._send(),
                 self._archive.run(self._save),
+                self._save_first(),
                 self._every(POLICY_S, self._let_policy_speak),
                 self._every(HEALTH_S, self._look_around),
             ):
@@ -154,6 +155,12 @@ class Alerts:
     def _written(self, written: Written) -> None:
         for callback in self._on_written:
             callback(written)
+
+    async def _save_first(self) -> None:
+        """Let a restart know from the first liquidation on that whatever comes out of the stored ones is news."""
+        if self._pipeline is not None:
+            await self._pipeline.live.wait()
+            self.desk.save()
 
     def _save(self) -> None:
         if self._is_live:
