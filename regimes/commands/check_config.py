@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 from rich.table import Table
+from rich.text import Text
 
 from regimes.commands.output import console
 from regimes.config import Settings
@@ -30,7 +31,7 @@ def execute(settings: Settings) -> None:
     shown = console()
     shown.print(_values(settings))
     for line in estimates(settings):
-        shown.print(line, highlight=False)
+        shown.print(Text(line))
 
 
 def _values(settings: Settings) -> Table:
@@ -42,7 +43,7 @@ def _values(settings: Settings) -> Table:
             call_default_factory=True, validated_data={}
         ):
             origin = DEFAULT
-        table.add_row(path, shown(value), str(origin), style="" if origin.name else "dim")
+        table.add_row(*map(Text, (path, shown(value), str(origin))), style="" if origin.name else "dim")
     return table
 
 

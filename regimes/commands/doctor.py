@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import ccxt
 import msgspec
 from rich.table import Table
+from rich.text import Text
 
 from regimes.clock import SystemClock
 from regimes.commands.output import console
@@ -41,9 +42,8 @@ def execute(config: Path | None) -> ExitCode:
     findings = run_to_end(examine(config))
     table = Table("what", "verdict", "finding", "what to do", title="Doctor", title_justify="left")
     for finding in findings:
-        table.add_row(
-            finding.subject, finding.verdict, finding.words, finding.remedy, style=_STYLES[finding.verdict]
-        )
+        cells = (finding.subject, finding.verdict, finding.words, finding.remedy)
+        table.add_row(*map(Text, cells), style=_STYLES[finding.verdict])
     shown.print(table)
     wrong = any(finding.verdict == "wrong" for finding in findings)
     return ExitCode.CHECK_FAILED if wrong else ExitCode.OK

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 from regimes.commands.output import console
 from regimes.commands.running import run_to_end
@@ -27,7 +28,7 @@ def execute(settings: Settings, *, as_json: bool) -> None:
     shown = console()
     shown.print(table(packages))
     for package in packages.values():
-        shown.print(f"{package['symbol']}: {package['narrative']}", highlight=False)
+        shown.print(Text(str(package["narrative"])))
 
 
 async def _compute(settings: Settings) -> Mapping[str, Mapping[str, Any]]:

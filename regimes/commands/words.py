@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from rich.table import Table
+from rich.text import Text
 
 from regimes.events import Event, Phase, iso_utc
 from regimes.wording import duration, percent, ratio, signed, usd, usd_per_hour
@@ -92,17 +93,14 @@ def table(packages: Mapping[str, Mapping[str, Any]]) -> Table:
     """Lay packages out, a row each, a column a signal; above it the state of the market."""
     first = next(iter(packages.values()))
     market = first["market"]
-    shown = Table(
-        "symbol",
-        title=f"{first['timestamp']}   market {market['state']}: {market['why']}",
-        title_justify="left",
-    )
+    title = Text(f"{first['timestamp']}   market {market['state']}: {market['why']}")
+    shown = Table("symbol", title=title, title_justify="left")
     for key in signals(first):
         shown.add_column(HEADINGS.get(key, key))
     for symbol, package in packages.items():
-        cells = [(say(key, signal), signal["alert_level"]) for key, signal in signals(package).items()]
+        cells = signals(package).items()
         shown.add_row(
-            symbol, *(f"[{_STYLES[level]}]{words}[/]" if level else words for words, level in cells)
+            Text(symbol), *(Text(say(key, cell), _STYLES.get(cell["alert_level"], "")) for key, cell in cells)
         )
     return shown
 

@@ -81,16 +81,22 @@ def _comment(text: str) -> list[str]:
 
 def _sentence(field: FieldInfo) -> str:
     rule = rule_of(field)
-    return (field.description or "").strip() + (f" Rule: {rule}." if rule else "")
+    return _words(field) + (f" Rule: {rule}." if rule else "")
+
+
+def _words(field: FieldInfo) -> str:
+    """What a setting says about itself, as sentences."""
+    text = (field.description or "").strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def rule_of(field: FieldInfo) -> str:
     """The bounds or choices of a setting in a few signs, such as `> 0, <= 60`."""
     choices = choices_of(field)
     if choices:
-        return "one of " + ", ".join(choices)
+        return "one of " + ", ".join(choice or '""' for choice in choices)
     bounds = [
-        f"{sign} {getattr(mark, name):g}" + (" entries" if name.endswith("length") else "")
+        f"{sign} {getattr(mark, name):g}" + (" entry" if name.endswith("length") else "")
         for mark in field.metadata
         for name, sign in _BOUNDS.items()
         if getattr(mark, name, None) is not None
@@ -125,7 +131,7 @@ def _docs_key(path: str, field: FieldInfo) -> list[str]:
     return [
         f"### {path}",
         "",
-        (field.description or "").strip(),
+        _words(field),
         "",
         f"Default: {shown}." + (f" Rule: {rule}." if rule else ""),
         f"Environment: {', '.join(names)}.",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from regimes.errors import DataError
-from regimes.feeds.symbols import DOLLAR_QUOTES, quote_of
+from regimes.feeds.symbols import in_dollars
 from regimes.observations import (
     BookDepth,
     Candle,
@@ -24,6 +24,14 @@ Frame: TypeAlias = Mapping[str, Any]
 SymbolOf: TypeAlias = Callable[[str], str]
 
 _HUGE: Final = 1e15
+_POSITIVE: Final = 5e-324
+_NOT_NEGATIVE: Final = 0.0
+_FRACTION: Final = -1.0
+_RULES: Final = {
+    _POSITIVE: "> 0 and < 1e15",
+    _NOT_NEGATIVE: ">= 0 and < 1e15",
+    _FRACTION: "between -1 and 1",
+}
 # 2010-01-01 and 2100-01-01: no exchange has data outside.
 _FIRST_MS: Final = 1_262_304_000_000
 _LAST_MS: Final = 4_102_444_800_000
@@ -35,7 +43,8 @@ def _shown(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _number(record: Frame, field: str, where: str) -> float:
+def _decimal(record: Frame, field: str, where: str, least: float) -> float:
+    """Read a decimal string of at least `least`: one of the keys of _RULES."""
     text = record.get(field)
     if type(text) is str and text.isascii() and "_" not in text:
         try:
@@ -43,23 +52,9 @@ def _number(record: Frame, field: str, where: str) -> float:
         except ValueError:
             pass
         else:
-            if -_HUGE < value < _HUGE:
+            if least <= value < _HUGE:
                 return value
-    raise DataError(f"{where}.{field} must be a decimal string, finite, below 1e15 (got {_shown(text)})")
-
-
-def _positive(record: Frame, field: str, where: str) -> float:
-    value = _number(record, field, where)
-    if value <= 0.0:
-        raise DataError(f"{where}.{field} must be > 0 (got {_shown(record[field])})")
-    return value
-
-
-def _not_negative(record: Frame, field: str, where: str) -> float:
-    value = _number(record, field, where)
-    if value < 0.0:
-        raise DataError(f"{where}.{field} must be >= 0 (got {_shown(record[field])})")
-    return value
+    raise DataError(f"{where}.{field} must be a decimal string {_RULES[least]} (got {_shown(text)})")
 
 
 def _time(record: Frame, field: str, where: str) -> int:
@@ -107,8 +102,8 @@ def liquidation(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Liquidation
     if side not in {"SELL", "BUY"}:
         raise DataError(f"{where}.S must be SELL or BUY (got {_shown(side)})")
     symbol = symbol_of(_name(order, "s", where))
-    quantity = _positive(order, "z", where)
-    price = _not_negative(order, "ap", where) or _positive(order, "p", where)
+    quantity = _decimal(order, "z", where, _POSITIVE)
+    price = _decimal(order, "ap", where, _NOT_NEGATIVE) or _decimal(order, "p", where, _POSITIVE)
     return _liquidation(
         _time(order, "T", where), venue, symbol, "long" if side == "SELL" else "short", price, quantity
     )
@@ -117,7 +112,7 @@ def liquidation(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Liquidation
 def _liquidation(
     ts_ms: int, venue: str, symbol: str, closed: Side, price: float, quantity: float
 ) -> Liquidation | None:
-    if quote_of(symbol) not in DOLLAR_QUOTES:
+    if not in_dollars(symbol):
         return None
     return Liquidation(ts_ms, venue, symbol, closed, price, quantity, price * quantity)
 
@@ -134,13 +129,13 @@ def candle(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Candle:
         symbol=symbol_of(_name(bar, "s", where)),
         timeframe=_name(bar, "i", where),
         open_ms=_time(bar, "t", where),
-        open=_positive(bar, "o", where),
-        high=_positive(bar, "h", where),
-        low=_positive(bar, "l", where),
-        close=_positive(bar, "c", where),
-        base_volume=_not_negative(bar, "v", where),
-        quote_volume=_not_negative(bar, "q", where),
-        taker_buy_volume=_not_negative(bar, "V", where),
+        open=_decimal(bar, "o", where, _POSITIVE),
+        high=_decimal(bar, "h", where, _POSITIVE),
+        low=_decimal(bar, "l", where, _POSITIVE),
+        close=_decimal(bar, "c", where, _POSITIVE),
+        base_volume=_decimal(bar, "v", where, _NOT_NEGATIVE),
+        quote_volume=_decimal(bar, "q", where, _NOT_NEGATIVE),
+        taker_buy_volume=_decimal(bar, "V", where, _NOT_NEGATIVE),
         closed=closed,
     )
 
@@ -153,17 +148,19 @@ def mark_price(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> MarkPrice:
         ts_ms=_time(frame, "E", where),
         venue=venue,
         symbol=symbol_of(_name(frame, "s", where)),
-        mark_price=_positive(frame, "p", where),
-        index_price=_not_negative(frame, "i", where) or None,
+        mark_price=_decimal(frame, "p", where, _POSITIVE),
+        index_price=_decimal(frame, "i", where, _NOT_NEGATIVE) or None,
         predicted_rate=_rate(frame, "r", where) if funded else None,
         next_funding_ms=_time(frame, "T", where) if funded else None,
     )
 
 
 def _rate(record: Frame, field: str, where: str) -> float:
-    value = _number(record, field, where)
-    if abs(value) > 1.0:
-        raise DataError(f"{where}.{field} must be a fraction between -1 and 1 (got {_shown(record[field])})")
+    value = _decimal(record, field, where, _FRACTION)
+    if value > 1.0:
+        raise DataError(
+            f"{where}.{field} must be a decimal string {_RULES[_FRACTION]} (got {_shown(record[field])})"
+        )
     return value
 
 
@@ -182,13 +179,13 @@ def rest_candle(row: Sequence[Any], *, venue: str, symbol: str, timeframe: str, 
         symbol=symbol,
         timeframe=timeframe,
         open_ms=open_ms,
-        open=_positive(bar, "o", where),
-        high=_positive(bar, "h", where),
-        low=_positive(bar, "l", where),
-        close=_positive(bar, "c", where),
-        base_volume=_not_negative(bar, "v", where),
-        quote_volume=_not_negative(bar, "q", where),
-        taker_buy_volume=_not_negative(bar, "V", where),
+        open=_decimal(bar, "o", where, _POSITIVE),
+        high=_decimal(bar, "h", where, _POSITIVE),
+        low=_decimal(bar, "l", where, _POSITIVE),
+        close=_decimal(bar, "c", where, _POSITIVE),
+        base_volume=_decimal(bar, "v", where, _NOT_NEGATIVE),
+        quote_volume=_decimal(bar, "q", where, _NOT_NEGATIVE),
+        taker_buy_volume=_decimal(bar, "V", where, _NOT_NEGATIVE),
         closed=open_ms + to_ms(timeframe) <= now_ms,
     )
 
@@ -225,13 +222,13 @@ def rest_open_interest(row: object, *, venue: str, symbol: str, mark: float | No
     """Read Binance's openInterest (base asset); its notional needs a mark price."""
     where = "openInterest"
     record = _record(row, where)
-    quantity = _not_negative(record, "openInterest", where)
+    quantity = _decimal(record, "openInterest", where, _NOT_NEGATIVE)
     return OpenInterest(
         ts_ms=_time(record, "time", where),
         venue=venue,
         symbol=symbol,
         base_qty=quantity,
-        notional_usd=None if mark is None or quote_of(symbol) not in DOLLAR_QUOTES else quantity * mark,
+        notional_usd=None if mark is None or not in_dollars(symbol) else quantity * mark,
     )
 
 
@@ -255,7 +252,9 @@ def _levels(record: Frame, field: str, where: str) -> tuple[tuple[float, float],
         if not isinstance(level, list) or len(level) < 2:
             raise DataError(f"{where}.{field} must hold [price, quantity] pairs (got {_shown(level)})")
         pair = {"price": level[0], "quantity": level[1]}
-        levels.append((_positive(pair, "price", where), _not_negative(pair, "quantity", where)))
+        levels.append(
+            (_decimal(pair, "price", where, _POSITIVE), _decimal(pair, "quantity", where, _NOT_NEGATIVE))
+        )
     return tuple(levels)
 
 
@@ -285,8 +284,8 @@ def bybit_liquidations(frame: Frame, *, symbol_of: SymbolOf) -> Sequence[Liquida
                 "bybit",
                 symbol_of(_name(record, "s", where)),
                 "long" if side == "Buy" else "short",
-                _positive(record, "p", where),
-                _positive(record, "v", where),
+                _decimal(record, "p", where, _POSITIVE),
+                _decimal(record, "v", where, _POSITIVE),
             )
         )
     return [entry for entry in found if entry is not None]
@@ -327,6 +326,6 @@ def _okx_detail(detail: Frame, symbol: str, contract_size: float) -> Liquidation
         "okx",
         symbol,
         closed,
-        _positive(detail, "bkPx", where),
-        _positive(detail, "sz", where) * contract_size,
+        _decimal(detail, "bkPx", where, _POSITIVE),
+        _decimal(detail, "sz", where, _POSITIVE) * contract_size,
     )

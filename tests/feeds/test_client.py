@@ -153,7 +153,7 @@ async def test_a_blocked_region_is_a_venue_error_and_not_a_retry() -> None:
     async with loopback(speed=1.0) as (exchange, clock):
         exchange.faults.http.add(451, path="/api/v3/exchangeInfo")
         venue = Venue("binanceus", quick(exchange), clock, sets_clock=True)
-        with pytest.raises(VenueError, match="Set venues.spot or venues.derivatives"):
+        with pytest.raises(VenueError, match=r"Set venues\.spot or venues\.derivatives"):
             await venue.load()
         assert exchange.sent.requests["/api/v3/exchangeInfo 451"] == 1
         await venue.close()

@@ -20,7 +20,12 @@ def hours_of(
     next_ms: int | None = None,
 ) -> list[float]:
     found = with_intervals(
-        given, venue="v", symbol="BTC/USDT", previous_ms=previous_ms, listed_hours=listed_hours, next_ms=next_ms
+        given,
+        venue="v",
+        symbol="BTC/USDT",
+        previous_ms=previous_ms,
+        listed_hours=listed_hours,
+        next_ms=next_ms,
     )
     return [rate.interval_hours for rate in found]
 

@@ -51,7 +51,7 @@ class LiveTable:
         self._live.start()
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, highlight=False, markup=False)
+        self._live.console.print(Text(line))
 
     def event(self, event: Event) -> None:
         self._live.console.print(Text(words.event_line(event), style=words.event_style(event)))

@@ -1,6 +1,7 @@
 """Which checks are run, and the table of what came out."""
 
 from rich.table import Table
+from rich.text import Text
 
 from regimes.commands.output import console
 from regimes.commands.running import ExitCode, run_to_end
@@ -31,14 +32,11 @@ def _table(results: list[Result], *, verbose: bool) -> Table:
     elif any(not result.passed for result in results):
         table.add_column("found instead")
     for result in results:
-        values = (
-            [result.expected, result.found]
-            if verbose
-            else []
-            if result.passed
-            else [f"{result.found} (not {result.expected})"]
-        )
-        table.add_row(
-            result.component, result.name, "ok" if result.passed else "[bold red]failed[/]", *values
-        )
+        values = [result.expected, result.found] if verbose else [_instead(result)]
+        cells = [result.component, result.name, "ok" if result.passed else "failed", *values]
+        table.add_row(*map(Text, cells[: len(table.columns)]), style="" if result.passed else "bold red")
     return table
+
+
+def _instead(result: Result) -> str:
+    return "" if result.passed else f"{result.found} (not {result.expected})"
