@@ -94,7 +94,7 @@ class Line:
         try:
             while True:
                 wait_s = await self._once(backoff)
-                await asyncio.sleep(wait_s)  # noqa: ASYNC110 - a back-off is no wait for an event
+                await asyncio.sleep(wait_s)
         finally:
             await self._drop_all()
 

@@ -17,6 +17,7 @@ from regimes.features.base import Status
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.logs import LogSettings, configure
 from regimes.pipeline import Pipeline
+from regimes.redact import Redactor
 from regimes.service import stop_on_signals
 from regimes.timeframe import HOUR_MS
 
@@ -29,7 +30,7 @@ def execute(settings: Settings, options: Options) -> ExitCode:
     """Run the demo; CHECK_FAILED when something that was sent did not arrive, or no full package came about."""
     # Beside the demo's own output only what needs attention is logged, unless a file or a level was asked for.
     quiet = settings.log.file is None and settings.log.level == "INFO"
-    configure(LogSettings(level="WARNING") if quiet else settings.log)
+    configure(LogSettings(level="WARNING") if quiet else settings.log, redact=Redactor.of(settings))
     screen = choose(once=options.once, as_json=options.as_json)
     with tempfile.TemporaryDirectory(prefix="regimes-demo-") as cache:
         try:
