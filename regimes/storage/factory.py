@@ -28,11 +28,21 @@ def storage_for(
     and when it is back (None). timeout_s: how long PostgreSQL may take before it counts as away.
     Raises ConfigError for anything else; its text never holds the URL, which may hold a password.
     """
+    database = database_for(url, timeout_s=timeout_s)
+    if isinstance(database, PostgresStorage):
+        return FailoverStorage(database, SqliteStorage(spool), clock, on_state=on_state)
+    return database
+
+
+def database_for(url: str, *, timeout_s: float = 5.0) -> SqliteStorage | PostgresStorage:
+    """The database alone, with no spool: for a second process, which must leave the service's spool to it.
+
+    Raises ConfigError as `storage_for` does.
+    """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return SqliteStorage(Path(url.removeprefix(_SQLITE)))
     if url.startswith(_POSTGRES):
-        primary = PostgresStorage(url, timeout_s=timeout_s)
-        return FailoverStorage(primary, SqliteStorage(spool), clock, on_state=on_state)
+        return PostgresStorage(url, timeout_s=timeout_s)
     scheme = url.partition(":")[0] if ":" in url else ""
     raise ConfigError(
         "DB_URL must be sqlite:///file.db, sqlite:////absolute/file.db or "
