@@ -12,10 +12,11 @@ from regimes.commands.database import with_database
 from regimes.commands.output import console, rows_table
 from regimes.config import Settings
 from regimes.delivery.endpoints import Endpoint
+from regimes.delivery.guard import AddressGuard
 from regimes.delivery.state import EndpointState, enabled, restored
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
-from regimes.pipeline.alerts import endpoints_of
+from regimes.pipeline.alerts import endpoints_of, signing_secrets
 from regimes.storage.base import Storage
 
 NONE_CONFIGURED = (
@@ -64,6 +65,18 @@ def named(endpoints: tuple[Endpoint, ...], name: str) -> Endpoint:
     if not endpoints:
         raise ConfigError(NONE_CONFIGURED)
     raise ConfigError(f"no endpoint {name!r}; there are {', '.join(e.name for e in endpoints)}")
+
+
+def checked(settings: Settings) -> tuple[Endpoint, ...]:
+    """The configured endpoints, once everything about delivery is known to be sound. Raises ConfigError."""
+    endpoints = endpoints_of(settings)
+    signing_secrets(settings)
+    AddressGuard(settings.delivery.allow_cidrs)
+    fallback = settings.delivery.fallback
+    if fallback and fallback not in {endpoint.name for endpoint in endpoints}:
+        names = ", ".join(endpoint.name for endpoint in endpoints) or "none"
+        raise ConfigError(f"delivery.fallback: no endpoint {fallback!r}; there are {names}")
+    return endpoints
 
 
 async def parked(settings: Settings, storage: Storage) -> Mapping[str, str]:

@@ -13,8 +13,8 @@ from regimes.commands.database import with_database
 from regimes.commands.deliveries import attempt_row, delivery_row, told_table
 from regimes.commands.output import console, rows_table
 from regimes.commands.running import ExitCode
-from regimes.config import Settings
-from regimes.events import EventBody, event_schema, iso_utc
+from regimes.config import Settings, render
+from regimes.events import EventBody, iso_utc
 from regimes.storage.base import EventPage, EventQuery, Storage
 
 _STYLES = {"INFO": "cyan", "WARNING": "yellow", "CRITICAL": "bold red"}
@@ -57,12 +57,7 @@ def show(settings: Settings, event_id: str, *, as_json: bool) -> ExitCode:
 
 def schema() -> None:
     """Print the JSON Schema of an event's body."""
-    typer.echo(schema_text(), nl=False)
-
-
-def schema_text() -> str:
-    """The schema as it is published."""
-    return json.dumps(event_schema(), indent=2, ensure_ascii=False) + "\n"
+    typer.echo(render.schema(), nl=False)
 
 
 async def _whole(storage: Storage, event_id: str) -> dict[str, Any] | None:

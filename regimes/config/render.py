@@ -1,4 +1,4 @@
-"""config/regimes.toml and docs/configuration.md, written from the settings themselves."""
+"""config/regimes.toml, docs/configuration.md and docs/event.schema.json, written from what they describe."""
 
 import json
 import textwrap
@@ -9,13 +9,15 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from regimes.config.load import choices_of, holds_secret
+from regimes.config.load import choices_of, holds_secret, leaves
 from regimes.config.settings import settings_type
-from regimes.config.sources import PREFIX, VARIABLES
+from regimes.config.sources import CONFIG_VARIABLE, PREFIX, VARIABLES
+from regimes.events import event_schema
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 TOML_PATH: Final = _ROOT / "config" / "regimes.toml"
 DOCS_PATH: Final = _ROOT / "docs" / "configuration.md"
+SCHEMA_PATH: Final = _ROOT / "docs" / "event.schema.json"
 _KNOWN_AS: Final = {path: name for name, path in VARIABLES.items()}
 _BOUNDS: Final = {
     "gt": ">",
@@ -47,7 +49,7 @@ def toml() -> str:
 
 def docs() -> str:
     """Return the reference of all settings in Markdown, a heading each."""
-    lines = [_INTRODUCTION]
+    lines = [_INTRODUCTION, *_well_known(), ""]
     for name, field in settings_type().model_fields.items():
         section = _section(field)
         if section is None:
@@ -57,6 +59,25 @@ def docs() -> str:
             for key, inner in section.model_fields.items():
                 lines += _docs_key(f"{name}.{key}", inner)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def schema() -> str:
+    """Return the JSON Schema of an event as it is published."""
+    return json.dumps(event_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _well_known() -> Iterator[str]:
+    """A table of the variables with names of their own."""
+    fields = dict(leaves(settings_type()))
+    yield "## Well-known variables"
+    yield ""
+    yield "| variable | setting | what |"
+    yield "|---|---|---|"
+    for name, path in VARIABLES.items():
+        secret = f" (or `{name}_FILE`)" if holds_secret(fields[path]) else ""
+        what = (fields[path].description or "").strip()
+        yield f"| `{name}`{secret} | [{path}](#{path.replace('.', '')}) | {what} |"
+    yield f"| `{CONFIG_VARIABLE}` | | Configuration file to read, as `--config` names it. |"
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from regimes.commands import doctor
+from regimes.commands.doctor import disk as doctor
 from regimes.config import Settings, load
 
 
