@@ -1,5 +1,6 @@
 """A receiver on loopback that stands for Discord, Telegram, Slack and a program of one's own."""
 
+import html
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -173,9 +174,15 @@ def _discord_problem(embed: Mapping[str, Any]) -> str:
 
 
 def _discord_parts(embed: Mapping[str, Any]) -> Iterator[str]:
-    yield embed["title"]
-    yield embed.get("description", "")
-    yield " · ".join(f"{field['name']}: {field['value']}" for field in embed.get("fields", []))
+    yield _discord_text(embed["title"])
+    yield _discord_text(embed.get("description", ""))
+    fields = (f"{field['name']}: {field['value']}" for field in embed.get("fields", []))
+    yield _discord_text(" · ".join(fields))
+
+
+def _discord_text(markdown: str) -> str:
+    """Links by their label, escaped signs as themselves."""
+    return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", re.sub(r"\[([^]]*)\]\(https?://[^)]*\)", r"[\1]", markdown))
 
 
 class _Plain(HTMLParser):
@@ -214,5 +221,12 @@ def _telegram_parts(shown: _Plain | None, payload: Mapping[str, Any]) -> Iterato
 def _slack_parts(blocks: list[dict[str, Any]]) -> Iterator[str]:
     for block in blocks:
         if "text" in block:
-            yield block["text"]["text"]
-        yield " · ".join(field["text"] for field in [*block.get("fields", []), *block.get("elements", [])])
+            yield _slack_text(block["text"]["text"])
+        parts = [*block.get("fields", []), *block.get("elements", [])]
+        yield " · ".join(_slack_text(part["text"]) for part in parts)
+
+
+def _slack_text(mrkdwn: str) -> str:
+    """Links and labels without their markup, entities as the signs they stand for."""
+    plain = re.sub(r"<https?://[^|>]*\|([^>]*)>", r"[\1]", mrkdwn)
+    return html.unescape(re.sub(r"^\*([^*]*)\*\n", r"\1: ", plain))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from regimes.config.load import choices_of, holds_secret, leaves
@@ -92,8 +92,9 @@ def _first_line(section: type[BaseModel]) -> str:
 def _toml_key(name: str, field: FieldInfo) -> Iterator[str]:
     yield from _comment(_sentence(field))
     value = _default(field)
-    # A secret or an empty value is shown as a comment: TOML has no word for "none".
-    yield f'# {name} = ""' if value is None or holds_secret(field) else f"{name} = {_toml_value(value)}"
+    # A secret belongs elsewhere, and TOML has no word for "none": both are shown as comments.
+    mark = "# " if value is None or holds_secret(field) else ""
+    yield f"{mark}{name} = {_toml_value('' if value is None else value)}"
 
 
 def _comment(text: str) -> list[str]:
@@ -126,7 +127,9 @@ def rule_of(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> Any:
-    return field.get_default(call_default_factory=True, validated_data={})
+    """The default; that of a secret setting is public too."""
+    value = field.get_default(call_default_factory=True, validated_data={})
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _toml_value(value: Any) -> str:
@@ -143,7 +146,7 @@ def _toml_value(value: Any) -> str:
 
 def _docs_key(path: str, field: FieldInfo) -> list[str]:
     value = _default(field)
-    shown = "none" if value is None or holds_secret(field) else f"`{_toml_value(value)}`"
+    shown = "none" if value is None else f"`{_toml_value(value)}`"
     variable = PREFIX + path.upper().replace(".", "__")
     names = [f"`{name}`" for name in (_KNOWN_AS.get(path), variable) if name]
     if holds_secret(field):
