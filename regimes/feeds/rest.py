@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
+import aiohttp
 import ccxt.pro
 import structlog
 
@@ -155,13 +156,13 @@ class Rest:
         for wait_s in RETRY_WAITS_S:
             try:
                 return await call()
-            except ccxt.OperationFailed as error:
+            except (ccxt.BaseError, RestPausedError) as error:
+                if not _may_pass(error):
+                    raise RestFailedError(f"{self.venue} {what}: {_short(error)}") from error
                 _log.info(
                     "rest_retry", venue=self.venue, what=what, error=type(error).__name__, wait_s=wait_s
                 )
                 await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))
-            except (ccxt.BaseError, RestPausedError) as error:
-                raise RestFailedError(f"{self.venue} {what}: {_short(error)}") from error
         return await self._once(what, call)
 
     async def _once(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -174,6 +175,11 @@ class Rest:
         self.bad_rows += 1
         if self.bad_rows <= 10:
             _log.warning("rest_row_unreadable", venue=self.venue, error=str(error))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether asking again soon may help; an answer cut short is an aiohttp error that ccxt takes for a refusal."""
+    return isinstance(error, ccxt.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientError)
 
 
 def _short(error: Exception) -> str:

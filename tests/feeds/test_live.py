@@ -5,8 +5,10 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from regimes.clock import ScaledClock
@@ -14,6 +16,7 @@ from regimes.errors import ConfigError, VenueError
 from regimes.feeds.base import ObservationQueue
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.feeds.simulator.malformed import MALFORMED
+from regimes.feeds.simulator.recorded import RecordedMarket
 from regimes.feeds.simulator.source import Listing
 from regimes.feeds.simulator.synthetic import SyntheticMarket
 from regimes.observations import (
@@ -73,8 +76,7 @@ async def test_every_one_of_20_000_liquidations_arrives_in_segments_of_1_to_200_
             if sent == 20_000:
                 break
         await asyncio.wait_for(consumer, 60)
-    distinct = {(item.symbol, item.base_qty) for item in got}
-    assert len(distinct) == len(got) == 20_000
+    assert len(set(got)) == len(got) == 20_000
     assert queue.dropped == Counter()
     assert deepest > 250, "the consumer was never behind, so nothing was shown"
 
@@ -208,7 +210,7 @@ async def test_after_a_fault_data_flows_again_and_the_loss_is_told(name: str) ->
     assert span.reason
     assert reconnects["liquidation"] >= 1
     assert gaps["liquidation"] == 2
-    assert len({(item.symbol, item.base_qty) for item in seen.liquidations}) == len(seen.liquidations)
+    assert len(set(seen.liquidations)) == len(seen.liquidations)
 
 
 async def test_a_stalled_candle_stream_is_dialled_again_and_its_missed_bars_fetched() -> None:
@@ -234,9 +236,8 @@ async def test_duplicates_and_reversed_order_change_nothing() -> None:
         await seen.until(lambda: len(closed(seen)) >= 4 * len(SYMBOLS))
     bars = [(bar.symbol, bar.open_ms) for bar in closed(seen)]
     assert len(bars) == len(set(bars))
-    keys = [(item.symbol, item.ts_ms, item.base_qty, item.fill_price) for item in seen.liquidations]
-    assert keys
-    assert len(keys) == len(set(keys))
+    assert seen.liquidations
+    assert len(seen.liquidations) == len(set(seen.liquidations))
 
 
 # An empty object and unknown events are no defects: they are ignored and counted as such.
@@ -267,6 +268,17 @@ async def test_a_malformed_frame_is_counted_and_the_feed_lives_on(name: str) -> 
     assert all(0 < item.quote_usd < 1e15 for item in seen.liquidations)
 
 
+@pytest.mark.parametrize(("name", "told"), [("not-json", True), ("broken-json", True), ("mark-null", False)])
+async def test_a_frame_that_may_have_been_a_liquidation_is_told_as_a_gap(name: str, *, told: bool) -> None:
+    seen = Seen()
+    async with loopback() as (exchange, clock), running(exchange, clock, seen) as feed:
+        await live(seen)
+        exchange.faults.malformed(name, where="market")
+        await seen.until(lambda: len(seen.gaps()) == 3 if told else sum(s.poison for s in feed.status()))
+        await seen.news(MarkPrice, 30)
+    assert (seen.gaps()[-1].reason == "unreadable messages: 1") is told
+
+
 async def test_an_unreadable_liquidation_is_told_as_a_gap_over_its_time() -> None:
     seen = Seen()
     async with loopback() as (exchange, clock), running(exchange, clock, seen):
@@ -276,7 +288,7 @@ async def test_an_unreadable_liquidation_is_told_as_a_gap_over_its_time() -> Non
             exchange.faults.malformed("nan", where="market")
         await seen.until(lambda: "unreadable" in seen.gaps()[-1].reason)
     gap = seen.gaps()[-1]
-    assert gap.reason == "30 unreadable messages"
+    assert gap.reason == "unreadable messages: 30"
     assert gap.to_ms is not None
     assert gap.from_ms <= sent_ms <= gap.to_ms
 
@@ -316,7 +328,7 @@ async def test_connections_are_replaced_before_their_time_with_nothing_lost_doub
             opened |= set(feed._venues["binanceusdm"].exchange.clients)
         sent = exchange.sent.messages["forceOrder@arr"] - before
         await seen.until(lambda: len(seen.liquidations) >= sent)
-    assert len(seen.liquidations) == len({(i.symbol, i.base_qty, i.ts_ms) for i in seen.liquidations}) == sent
+    assert len(seen.liquidations) == len(set(seen.liquidations)) == sent
     assert len(seen.gaps()) == 2, "only the gap before the start"
 
 
@@ -451,6 +463,27 @@ async def test_when_reading_pauses_the_exchange_is_held_back_and_nothing_is_lost
         assert not [item for item in got if isinstance(item, FeedGap) and "queue" in item.reason]
     assert queue.pauses > 0
     assert queue.dropped == Counter()
+
+
+async def test_every_forced_order_recorded_on_2025_01_27_arrives_over_the_wire(data_dir: Path) -> None:
+    start_ms, end_ms = START_MS + 4 * HOUR_MS + 2_700_000, START_MS + 5 * HOUR_MS + 1_500_000
+    orders = pl.read_parquet(data_dir / "liquidations" / "binance_um_force_orders.parquet").filter(
+        pl.col("ts").is_between(start_ms, end_ms)
+    )
+    market = RecordedMarket(data_dir, SYMBOLS, start_ms, end_ms)
+    clock = ScaledClock(start_ms, 300.0)
+    seen = Seen()
+    async with (
+        LoopbackExchange(market, clock) as exchange,
+        running(exchange, clock, seen, stale_mark_price_seconds=10, stale_candles_seconds=10),
+    ):
+        await seen.until(lambda: len(seen.liquidations) >= len(orders), timeout_s=30)
+    price = pl.when(pl.col("avg_price") > 0).then(pl.col("avg_price")).otherwise(pl.col("price"))
+    usd = float(orders.select((pl.col("filled_qty") * price).sum()).item())
+    assert len(seen.liquidations) == len(orders) == 1344
+    assert sum(item.quote_usd for item in seen.liquidations) == pytest.approx(usd, rel=1e-6)
+    longs = sum(item.closed == "long" for item in seen.liquidations)
+    assert longs == orders.filter(pl.col("side") == "SELL").height
 
 
 class HalfListed(SyntheticMarket):

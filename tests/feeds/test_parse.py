@@ -203,6 +203,8 @@ def test_a_time_that_is_no_integer_of_this_century_is_named_and_refused(
         (FORCE_ORDER, "o", "BTCUSDT", "must be an object"),
         (FORCE_ORDER, "o", ..., "must be an object"),
         (FORCE_ORDER, "o.S", "HOLD", "must be SELL or BUY"),
+        (FORCE_ORDER, "o.S", [], "must be SELL or BUY"),
+        (FORCE_ORDER, "o.z", "90000000000000", "must be < 1e12 USD"),
         (FORCE_ORDER, "o.s", "", "must be a name"),
         (FORCE_ORDER, "o.s", "X" * 65, "must be a name"),
         (FORCE_ORDER, "o.s", "BTC\nUSDT", "must be a name"),
