@@ -18,6 +18,7 @@ from regimes.delivery.desk import AlertDesk, Written
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.signing import parse_secrets
+from regimes.delivery.targets import apprise
 from regimes.errors import StorageError
 from regimes.events import Event
 from regimes.observations import Liquidation
@@ -26,6 +27,7 @@ from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
 from regimes.pipeline.resume import Resume
+from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
 
@@ -48,6 +50,7 @@ class Alerts:
         self.storage = storage
         self.endpoints = tuple(channel.endpoint for channel in channels)
         self.watch = SystemWatch()
+        redact = Redactor.of(settings)
         self.outbox = Outbox(
             channels,
             storage,
@@ -55,6 +58,7 @@ class Alerts:
             timeout_s=settings.delivery.timeout_seconds,
             fallback=settings.delivery.fallback,
             on_disabled=self._disabled,
+            redact=redact,
         )
         self.desk = AlertDesk(
             Policy(settings.alerting, routes(self.endpoints, settings)),
@@ -62,11 +66,11 @@ class Alerts:
             self.endpoints,
             real,
             state=self._state,
-            links=_links(settings),
+            links=links_of(settings),
             wake=self.outbox.wake,
             on_written=self._written,
         )
-        self.health = Health(settings, self.watch, channels, real)
+        self.health = Health(settings, self.watch, channels, real, redact=redact)
         self._archive = Archive(storage, settings.storage, clock, real)
         self._settings = settings
         self._clock = clock
@@ -209,9 +213,7 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
         spool=settings.storage.spool.expanduser(),
         on_state=database_moved,
     )
-    endpoints = endpoints_of(settings)
-    secret = settings.delivery.webhook_secret
-    secrets = parse_secrets(secret.get_secret_value()) if secret else ()
+    endpoints, secrets = endpoints_of(settings), signing_secrets(settings)
     await storage.open()
     try:
         async with open_channels(endpoints, settings.delivery, secrets=secrets) as channels:
@@ -224,7 +226,13 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
 
 def endpoints_of(settings: Settings) -> tuple[Endpoint, ...]:
     """The configured receivers. Raises ConfigError for a URL that is none."""
-    return parse_endpoints(settings.delivery.urls)
+    return parse_endpoints(settings.delivery.urls, with_apprise=apprise.is_installed())
+
+
+def signing_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """What signs the bodies for HTTP endpoints, the newest first. Raises ConfigError."""
+    secret = settings.delivery.webhook_secret
+    return parse_secrets(secret.get_secret_value()) if secret else ()
 
 
 def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
@@ -235,7 +243,8 @@ def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
     ]
 
 
-def _links(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+def links_of(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+    """What makes the links of an event: to the dashboard, where it has an address, else none."""
     base = settings.delivery.dashboard_url.rstrip("/")
 
     def links(event: Event) -> Mapping[str, str]:
