@@ -1,6 +1,7 @@
 """A process of its own that plays the exchange and sends what it is told to on standard input, raw and fast.
 
-Event time stands still, so nothing leaves that was not asked for. Each client has an exchange to itself.
+Event time stands still, so that nothing leaves that was not asked for, unless it is told to run. Each client has
+an exchange to itself.
 """
 
 import asyncio
@@ -99,9 +100,14 @@ class Blaster:
         self._serial += count
 
 
-async def _serve(count: int, exchanges: int) -> None:
-    source = SyntheticMarket(symbols(count), START_MS, 1, "calm")
-    clock = ScaledClock(START_MS, 1.0, running=False)
+def market(count: int) -> SyntheticMarket:
+    """The market that all exchanges of the benchmarks have."""
+    return SyntheticMarket(symbols(count), START_MS, 1, "calm")
+
+
+async def _serve(count: int, exchanges: int, *, running: bool) -> None:
+    source = market(count)
+    clock = ScaledClock(START_MS, 1.0, running=running)
     opened = [LoopbackExchange(source, clock) for _ in range(exchanges)]
     for exchange in opened:
         await exchange.__aenter__()
@@ -121,9 +127,11 @@ def _say(answer: object) -> None:
 def main(
     count: Annotated[int, typer.Option(help="Symbols.")] = 50,
     exchanges: Annotated[int, typer.Option(help="Exchanges, one a client.")] = 1,
+    *,
+    running: Annotated[bool, typer.Option("--running", help="Let event time pass.")] = False,
 ) -> None:
     """Serve until standard input ends."""
-    run_to_end(_serve(count, exchanges))
+    run_to_end(_serve(count, exchanges, running=running))
 
 
 if __name__ == "__main__":
