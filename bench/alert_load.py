@@ -127,9 +127,7 @@ def weekly(told: Sequence[Told], span: Span) -> list[int]:
     return [counts[week] for week in range(weeks)]
 
 
-def rate(
-    told: Sequence[Told], done: Replay, least: Severity = Severity.INFO, *, skip_ms: int = 0
-) -> float:
+def rate(told: Sequence[Told], done: Replay, least: Severity = Severity.INFO, *, skip_ms: int = 0) -> float:
     """Messages a week; those about liquidations by the weeks of which sums are known, without the first `skip_ms`.
 
     The recorded sessions are left out of it: some were recorded because something was going on.

@@ -157,7 +157,11 @@ class _Turn:
         if event.severity < route.minimum:
             self._below_minimum(event, route, memory)
             return True
-        return self._usual(event, route) or self._cooling(event, route, memory) or self._capped(event, route, memory)
+        return (
+            self._usual(event, route)
+            or self._cooling(event, route, memory)
+            or self._capped(event, route, memory)
+        )
 
     def _below_minimum(self, event: Event, route: Route, memory: EndpointState) -> None:
         words = f"{event.severity.name} < {route.minimum.name}"
@@ -223,7 +227,8 @@ class _Turn:
     def flush_bursts(self, route: Route, memory: EndpointState) -> None:
         for kind in [kind for kind, burst in memory.bursts.items() if self.now_ms >= burst.due_ms]:
             burst = memory.bursts.pop(kind)
-            summary = bulletins.burst(list(burst.events.values()), self.now_ms)
+            began_ms = burst.due_ms - int(self.settings.burst_seconds * 1000)
+            summary = bulletins.burst(list(burst.events.values()), began_ms, self.now_ms)
             self._note(summary, route, Action.SEND, Reason.BURST, summary.why)
             self._dispatches.append(Dispatch(endpoint=route.endpoint, event=summary, edit=False))
             memory.messages.append(self.now_ms)
@@ -254,7 +259,9 @@ class _Turn:
 
     def forget(self, memory: EndpointState) -> None:
         memory.last = {
-            subject: last for subject, last in memory.last.items() if self.now_ms < last[0] + self._cooldown_of(subject)
+            subject: last
+            for subject, last in memory.last.items()
+            if self.now_ms < last[0] + self._cooldown_of(subject)
         }
         memory.messages = [at for at in memory.messages if at > self.now_ms - DAY_MS]
         kept_from = self.now_ms - SENT_KEPT_MS

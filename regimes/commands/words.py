@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from rich.table import Table
+from rich.text import Text
 
+from regimes.commands.receiver import Received
 from regimes.events import Event, Phase, iso_utc
 from regimes.wording import duration, percent, ratio, signed, usd, usd_per_hour
 
@@ -92,17 +94,14 @@ def table(packages: Mapping[str, Mapping[str, Any]]) -> Table:
     """Lay packages out, a row each, a column a signal; above it the state of the market."""
     first = next(iter(packages.values()))
     market = first["market"]
-    shown = Table(
-        "symbol",
-        title=f"{first['timestamp']}   market {market['state']}: {market['why']}",
-        title_justify="left",
-    )
+    title = Text(f"{first['timestamp']}   market {market['state']}: {market['why']}")
+    shown = Table("symbol", title=title, title_justify="left")
     for key in signals(first):
         shown.add_column(HEADINGS.get(key, key))
     for symbol, package in packages.items():
-        cells = [(say(key, signal), signal["alert_level"]) for key, signal in signals(package).items()]
+        cells = signals(package).items()
         shown.add_row(
-            symbol, *(f"[{_STYLES[level]}]{words}[/]" if level else words for words, level in cells)
+            Text(symbol), *(Text(say(key, cell), _STYLES.get(cell["alert_level"], "")) for key, cell in cells)
         )
     return shown
 
@@ -125,6 +124,11 @@ def event_line(event: Event) -> str:
         f"{iso_utc(event.ts_ms)} {_PHASES[event.phase]} {event.severity.name:<8} {event.type.value} {event.symbol} "
         f"{event.phase.value}{lasted}: {event.title} ({event.why})"
     )
+
+
+def message_line(received: Received) -> str:
+    """Say in one line what a receiver of webhooks got."""
+    return f"  {received.target:<8} {'edit' if received.changes else 'new':<4} {received.shown}"
 
 
 def event_style(event: Event) -> str:

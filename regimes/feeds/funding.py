@@ -5,7 +5,7 @@ from typing import Final
 
 from regimes.feeds.parse import settled
 from regimes.observations import FundingRate
-from regimes.timeframe import HOUR_MS
+from regimes.timeframe import HOUR_MS, MINUTE_MS
 
 _USUAL_HOURS: Final = frozenset({1, 2, 4, 6, 8, 12, 24})
 # Binance: a market that fundingInfo does not list settles every 8 h.
@@ -43,7 +43,8 @@ def _hours(earlier: int | None, later: int | None) -> float | None:
     if earlier is None or later is None:
         return None
     hours = round((later - earlier) / HOUR_MS)
-    return float(hours) if hours in _USUAL_HOURS else None
+    exact = abs(later - earlier - hours * HOUR_MS) <= MINUTE_MS
+    return float(hours) if exact and hours in _USUAL_HOURS else None
 
 
 class FundingAccount:

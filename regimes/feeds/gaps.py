@@ -57,7 +57,7 @@ class GapTeller:
         """Tell of unreadable messages since the last call, as one gap."""
         if self._unreadable:
             self.count += 1
-            reason = f"{self._unreadable} unreadable messages"
+            reason = f"unreadable messages: {self._unreadable}"
             self._unreadable = 0
             self._tell(self._unreadable_from_ms, self._clock.now_ms(), reason)
 

@@ -93,7 +93,8 @@ class Line:
         backoff = Backoff(self._settings.reconnect_max_seconds)
         try:
             while True:
-                await asyncio.sleep(await self._once(backoff))
+                wait_s = await self._once(backoff)
+                await asyncio.sleep(wait_s)
         finally:
             await self._drop_all()
 

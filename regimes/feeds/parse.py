@@ -4,11 +4,13 @@ Exchanges send prices and quantities as decimal strings and times as integers (m
 Every error names the field, the rule and the value.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from regimes.errors import DataError
-from regimes.feeds.symbols import DOLLAR_QUOTES, quote_of
+from regimes.feeds import fields
+from regimes.feeds.fields import Frame
+from regimes.feeds.symbols import in_dollars
 from regimes.observations import (
     BookDepth,
     Candle,
@@ -20,80 +22,14 @@ from regimes.observations import (
 )
 from regimes.timeframe import to_ms
 
-Frame: TypeAlias = Mapping[str, Any]
 SymbolOf: TypeAlias = Callable[[str], str]
-
-_HUGE: Final = 1e15
-# 2010-01-01 and 2100-01-01: no exchange has data outside.
-_FIRST_MS: Final = 1_262_304_000_000
-_LAST_MS: Final = 4_102_444_800_000
-_MAX_ID: Final = 64
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _number(record: Frame, field: str, where: str) -> float:
-    text = record.get(field)
-    if type(text) is str and text.isascii() and "_" not in text:
-        try:
-            value = float(text)
-        except ValueError:
-            pass
-        else:
-            if -_HUGE < value < _HUGE:
-                return value
-    raise DataError(f"{where}.{field} must be a decimal string, finite, below 1e15 (got {_shown(text)})")
-
-
-def _positive(record: Frame, field: str, where: str) -> float:
-    value = _number(record, field, where)
-    if value <= 0.0:
-        raise DataError(f"{where}.{field} must be > 0 (got {_shown(record[field])})")
-    return value
-
-
-def _not_negative(record: Frame, field: str, where: str) -> float:
-    value = _number(record, field, where)
-    if value < 0.0:
-        raise DataError(f"{where}.{field} must be >= 0 (got {_shown(record[field])})")
-    return value
-
-
-def _time(record: Frame, field: str, where: str) -> int:
-    value = record.get(field)
-    if type(value) is int and _FIRST_MS < value < _LAST_MS:
-        return value
-    raise DataError(f"{where}.{field} must be a time in ms between 2010 and 2100 (got {_shown(value)})")
-
-
-def _name(record: Frame, field: str, where: str) -> str:
-    value = record.get(field)
-    if type(value) is str and 0 < len(value) <= _MAX_ID and value.isprintable():
-        return value
-    raise DataError(f"{where}.{field} must be a name of 1 to {_MAX_ID} characters (got {_shown(value)})")
-
-
-def _part(record: Frame, field: str, where: str) -> Frame:
-    value = record.get(field)
-    if isinstance(value, dict):
-        return value
-    raise DataError(f"{where}.{field} must be an object (got {_shown(value)})")
-
-
-def _rows(record: Frame, field: str, where: str) -> Sequence[Any]:
-    value = record.get(field)
-    if isinstance(value, list):
-        return value
-    raise DataError(f"{where}.{field} must be a list (got {_shown(value)})")
+_HUGE_USD: Final = 1e12
 
 
 def event_time(frame: Frame) -> int | None:
     """The exchange's own time of sending (`E`), None where a frame has none."""
     value = frame.get("E")
-    return value if type(value) is int and _FIRST_MS < value < _LAST_MS else None
+    return value if type(value) is int and fields.FIRST_MS < value < fields.LAST_MS else None
 
 
 def liquidation(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Liquidation | None:
@@ -101,46 +37,56 @@ def liquidation(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Liquidation
 
     The side is the order's: SELL closes a long. None for a market that is not quoted in dollars.
     """
-    order = _part(frame, "o", "forceOrder")
+    order = fields.part(frame, "o", "forceOrder")
     where = "forceOrder.o"
     side = order.get("S")
-    if side not in {"SELL", "BUY"}:
-        raise DataError(f"{where}.S must be SELL or BUY (got {_shown(side)})")
-    symbol = symbol_of(_name(order, "s", where))
-    quantity = _positive(order, "z", where)
-    price = _not_negative(order, "ap", where) or _positive(order, "p", where)
+    if side not in ("SELL", "BUY"):
+        raise DataError(f"{where}.S must be SELL or BUY (got {fields.shown(side)})")
+    symbol = symbol_of(fields.name(order, "s", where))
+    quantity = fields.decimal(order, "z", where, fields.POSITIVE)
+    price = fields.decimal(order, "ap", where, fields.NOT_NEGATIVE) or fields.decimal(
+        order, "p", where, fields.POSITIVE
+    )
     return _liquidation(
-        _time(order, "T", where), venue, symbol, "long" if side == "SELL" else "short", price, quantity
+        fields.time_ms(order, "T", where),
+        venue,
+        symbol,
+        "long" if side == "SELL" else "short",
+        price,
+        quantity,
     )
 
 
 def _liquidation(
     ts_ms: int, venue: str, symbol: str, closed: Side, price: float, quantity: float
 ) -> Liquidation | None:
-    if quote_of(symbol) not in DOLLAR_QUOTES:
+    if not in_dollars(symbol):
         return None
-    return Liquidation(ts_ms, venue, symbol, closed, price, quantity, price * quantity)
+    usd = price * quantity
+    if usd >= _HUGE_USD:
+        raise DataError(f"{venue} liquidation of {symbol}: price * quantity must be < 1e12 USD (got {usd:g})")
+    return Liquidation(ts_ms, venue, symbol, closed, price, quantity, usd)
 
 
 def candle(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Candle:
     """Read Binance's kline event; `closed` is its flag `x`."""
-    bar = _part(frame, "k", "kline")
+    bar = fields.part(frame, "k", "kline")
     where = "kline.k"
     closed = bar.get("x")
     if type(closed) is not bool:
-        raise DataError(f"{where}.x must be true or false (got {_shown(closed)})")
+        raise DataError(f"{where}.x must be true or false (got {fields.shown(closed)})")
     return Candle(
         venue=venue,
-        symbol=symbol_of(_name(bar, "s", where)),
-        timeframe=_name(bar, "i", where),
-        open_ms=_time(bar, "t", where),
-        open=_positive(bar, "o", where),
-        high=_positive(bar, "h", where),
-        low=_positive(bar, "l", where),
-        close=_positive(bar, "c", where),
-        base_volume=_not_negative(bar, "v", where),
-        quote_volume=_not_negative(bar, "q", where),
-        taker_buy_volume=_not_negative(bar, "V", where),
+        symbol=symbol_of(fields.name(bar, "s", where)),
+        timeframe=fields.name(bar, "i", where),
+        open_ms=fields.time_ms(bar, "t", where),
+        open=fields.decimal(bar, "o", where, fields.POSITIVE),
+        high=fields.decimal(bar, "h", where, fields.POSITIVE),
+        low=fields.decimal(bar, "l", where, fields.POSITIVE),
+        close=fields.decimal(bar, "c", where, fields.POSITIVE),
+        base_volume=fields.decimal(bar, "v", where, fields.NOT_NEGATIVE),
+        quote_volume=fields.decimal(bar, "q", where, fields.NOT_NEGATIVE),
+        taker_buy_volume=fields.decimal(bar, "V", where, fields.NOT_NEGATIVE),
         closed=closed,
     )
 
@@ -150,21 +96,14 @@ def mark_price(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> MarkPrice:
     where = "markPriceUpdate"
     funded = bool(frame.get("T")) and frame.get("r") != ""
     return MarkPrice(
-        ts_ms=_time(frame, "E", where),
+        ts_ms=fields.time_ms(frame, "E", where),
         venue=venue,
-        symbol=symbol_of(_name(frame, "s", where)),
-        mark_price=_positive(frame, "p", where),
-        index_price=_not_negative(frame, "i", where) or None,
-        predicted_rate=_rate(frame, "r", where) if funded else None,
-        next_funding_ms=_time(frame, "T", where) if funded else None,
+        symbol=symbol_of(fields.name(frame, "s", where)),
+        mark_price=fields.decimal(frame, "p", where, fields.POSITIVE),
+        index_price=fields.decimal(frame, "i", where, fields.NOT_NEGATIVE) or None,
+        predicted_rate=fields.rate(frame, "r", where) if funded else None,
+        next_funding_ms=fields.time_ms(frame, "T", where) if funded else None,
     )
-
-
-def _rate(record: Frame, field: str, where: str) -> float:
-    value = _number(record, field, where)
-    if abs(value) > 1.0:
-        raise DataError(f"{where}.{field} must be a fraction between -1 and 1 (got {_shown(record[field])})")
-    return value
 
 
 _ROW: Final = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V")
@@ -173,22 +112,22 @@ _ROW: Final = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V")
 def rest_candle(row: Sequence[Any], *, venue: str, symbol: str, timeframe: str, now_ms: int) -> Candle:
     """Read one row of Binance's klines. It is closed when its end lies at or before `now_ms`."""
     if not isinstance(row, list) or len(row) < len(_ROW):
-        raise DataError(f"klines row must be a list of >= {len(_ROW)} values (got {_shown(row)})")
+        raise DataError(f"klines row must be a list of >= {len(_ROW)} values (got {fields.shown(row)})")
     bar = dict(zip(_ROW, row, strict=False))
     where = "klines"
-    open_ms = _time(bar, "t", where)
+    open_ms = fields.time_ms(bar, "t", where)
     return Candle(
         venue=venue,
         symbol=symbol,
         timeframe=timeframe,
         open_ms=open_ms,
-        open=_positive(bar, "o", where),
-        high=_positive(bar, "h", where),
-        low=_positive(bar, "l", where),
-        close=_positive(bar, "c", where),
-        base_volume=_not_negative(bar, "v", where),
-        quote_volume=_not_negative(bar, "q", where),
-        taker_buy_volume=_not_negative(bar, "V", where),
+        open=fields.decimal(bar, "o", where, fields.POSITIVE),
+        high=fields.decimal(bar, "h", where, fields.POSITIVE),
+        low=fields.decimal(bar, "l", where, fields.POSITIVE),
+        close=fields.decimal(bar, "c", where, fields.POSITIVE),
+        base_volume=fields.decimal(bar, "v", where, fields.NOT_NEGATIVE),
+        quote_volume=fields.decimal(bar, "q", where, fields.NOT_NEGATIVE),
+        taker_buy_volume=fields.decimal(bar, "V", where, fields.NOT_NEGATIVE),
         closed=open_ms + to_ms(timeframe) <= now_ms,
     )
 
@@ -196,11 +135,11 @@ def rest_candle(row: Sequence[Any], *, venue: str, symbol: str, timeframe: str, 
 def rest_settlement(row: object) -> tuple[str, int, float]:
     """Read one row of Binance's fundingRate: market id, time (ms), settled rate (fraction)."""
     where = "fundingRate"
-    record = _record(row, where)
+    record = fields.record(row, where)
     return (
-        _name(record, "symbol", where),
-        _time(record, "fundingTime", where),
-        _rate(record, "fundingRate", where),
+        fields.name(record, "symbol", where),
+        fields.time_ms(record, "fundingTime", where),
+        fields.rate(record, "fundingRate", where),
     )
 
 
@@ -212,33 +151,33 @@ def settled(ts_ms: int, rate: float, *, venue: str, symbol: str, interval_hours:
 def rest_interval(row: object) -> tuple[str, float]:
     """Read one row of Binance's fundingInfo: market id, hours between settlements."""
     where = "fundingInfo"
-    record = _record(row, where)
+    record = fields.record(row, where)
     hours = record.get("fundingIntervalHours")
     if type(hours) is not int or not 0 < hours <= 24:
         raise DataError(
-            f"{where}.fundingIntervalHours must be a whole number of 1 to 24 (got {_shown(hours)})"
+            f"{where}.fundingIntervalHours must be a whole number of 1 to 24 (got {fields.shown(hours)})"
         )
-    return _name(record, "symbol", where), float(hours)
+    return fields.name(record, "symbol", where), float(hours)
 
 
 def rest_open_interest(row: object, *, venue: str, symbol: str, mark: float | None) -> OpenInterest:
     """Read Binance's openInterest (base asset); its notional needs a mark price."""
     where = "openInterest"
-    record = _record(row, where)
-    quantity = _not_negative(record, "openInterest", where)
+    record = fields.record(row, where)
+    quantity = fields.decimal(record, "openInterest", where, fields.NOT_NEGATIVE)
     return OpenInterest(
-        ts_ms=_time(record, "time", where),
+        ts_ms=fields.time_ms(record, "time", where),
         venue=venue,
         symbol=symbol,
         base_qty=quantity,
-        notional_usd=None if mark is None or quote_of(symbol) not in DOLLAR_QUOTES else quantity * mark,
+        notional_usd=None if mark is None or not in_dollars(symbol) else quantity * mark,
     )
 
 
 def rest_depth(row: object, *, venue: str, symbol: str, now_ms: int) -> BookDepth:
     """Read Binance's depth snapshot; spot ones have no time of their own and take `now_ms`."""
     where = "depth"
-    record = _record(row, where)
+    record = fields.record(row, where)
     sent = event_time(record)
     return BookDepth(
         ts_ms=now_ms if sent is None else sent,
@@ -251,42 +190,41 @@ def rest_depth(row: object, *, venue: str, symbol: str, now_ms: int) -> BookDept
 
 def _levels(record: Frame, field: str, where: str) -> tuple[tuple[float, float], ...]:
     levels: list[tuple[float, float]] = []
-    for level in _rows(record, field, where):
+    for level in fields.rows(record, field, where):
         if not isinstance(level, list) or len(level) < 2:
-            raise DataError(f"{where}.{field} must hold [price, quantity] pairs (got {_shown(level)})")
+            raise DataError(f"{where}.{field} must hold [price, quantity] pairs (got {fields.shown(level)})")
         pair = {"price": level[0], "quantity": level[1]}
-        levels.append((_positive(pair, "price", where), _not_negative(pair, "quantity", where)))
+        levels.append(
+            (
+                fields.decimal(pair, "price", where, fields.POSITIVE),
+                fields.decimal(pair, "quantity", where, fields.NOT_NEGATIVE),
+            )
+        )
     return tuple(levels)
 
 
 def rest_time(row: object) -> int:
     """Read an exchange's clock (`serverTime`, ms)."""
-    return _time(_record(row, "time"), "serverTime", "time")
-
-
-def _record(row: object, where: str) -> Frame:
-    if isinstance(row, dict):
-        return row
-    raise DataError(f"{where} must be an object (got {_shown(row)})")
+    return fields.time_ms(fields.record(row, "time"), "serverTime", "time")
 
 
 def bybit_liquidations(frame: Frame, *, symbol_of: SymbolOf) -> Sequence[Liquidation]:
     """Read Bybit's allLiquidation. The side is the position's: `Buy` means a long was closed."""
     found: list[Liquidation | None] = []
-    for row in _rows(frame, "data", "allLiquidation"):
+    for row in fields.rows(frame, "data", "allLiquidation"):
         where = "allLiquidation.data"
-        record = _record(row, where)
+        record = fields.record(row, where)
         side = record.get("S")
-        if side not in {"Buy", "Sell"}:
-            raise DataError(f"{where}.S must be Buy or Sell (got {_shown(side)})")
+        if side not in ("Buy", "Sell"):
+            raise DataError(f"{where}.S must be Buy or Sell (got {fields.shown(side)})")
         found.append(
             _liquidation(
-                _time(record, "T", where),
+                fields.time_ms(record, "T", where),
                 "bybit",
-                symbol_of(_name(record, "s", where)),
+                symbol_of(fields.name(record, "s", where)),
                 "long" if side == "Buy" else "short",
-                _positive(record, "p", where),
-                _positive(record, "v", where),
+                fields.decimal(record, "p", where, fields.POSITIVE),
+                fields.decimal(record, "v", where, fields.POSITIVE),
             )
         )
     return [entry for entry in found if entry is not None]
@@ -298,24 +236,26 @@ def okx_liquidations(frame: Frame, *, contract_size: Callable[[str], float]) -> 
     contract_size: base asset in one contract, by instrument id such as `BTC-USDT-SWAP`.
     """
     found: list[Liquidation | None] = []
-    for row in _rows(frame, "data", "liquidation-orders"):
+    for row in fields.rows(frame, "data", "liquidation-orders"):
         where = "liquidation-orders.data"
-        record = _record(row, where)
-        instrument = _name(record, "instId", where)
+        record = fields.record(row, where)
+        instrument = fields.name(record, "instId", where)
         base, _, rest = instrument.partition("-")
         symbol = f"{base}/{rest.partition('-')[0]}"
         size = contract_size(instrument)
-        details = _rows(record, "details", where)
-        found.extend(_okx_detail(_record(detail, f"{where}.details"), symbol, size) for detail in details)
+        details = fields.rows(record, "details", where)
+        found.extend(
+            _okx_detail(fields.record(detail, f"{where}.details"), symbol, size) for detail in details
+        )
     return [entry for entry in found if entry is not None]
 
 
 def _okx_detail(detail: Frame, symbol: str, contract_size: float) -> Liquidation | None:
     where = "liquidation-orders.details"
     side, position = detail.get("side"), detail.get("posSide")
-    if side not in {"sell", "buy"} or position not in {"long", "short", "net"}:
+    if side not in ("sell", "buy") or position not in ("long", "short", "net"):
         raise DataError(
-            f"{where} must have side sell or buy and posSide long, short or net (got {_shown(detail)})"
+            f"{where} must have side sell or buy and posSide long, short or net (got {fields.shown(detail)})"
         )
     closed: Side = "long" if side == "sell" else "short"
     text = detail.get("ts")
@@ -323,10 +263,10 @@ def _okx_detail(detail: Frame, symbol: str, contract_size: float) -> Liquidation
         int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else text
     )
     return _liquidation(
-        _time({"ts": moment}, "ts", where),
+        fields.time_ms({"ts": moment}, "ts", where),
         "okx",
         symbol,
         closed,
-        _positive(detail, "bkPx", where),
-        _positive(detail, "sz", where) * contract_size,
+        fields.decimal(detail, "bkPx", where, fields.POSITIVE),
+        fields.decimal(detail, "sz", where, fields.POSITIVE) * contract_size,
     )

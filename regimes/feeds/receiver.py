@@ -164,9 +164,9 @@ def _key(found: Liquidation) -> LiquidationKey:
 
 
 def _likely_kind(raw: object, carried: Mapping[DataKind, Meter]) -> DataKind:
-    """What an unreadable frame most likely was; a frame without a hint counts as the line's first kind."""
+    """What an unreadable frame most likely was; without a hint, the worst it can have been: a liquidation."""
     text = str(raw)
     for mark, kind in _MARKS:
         if mark in text and kind in carried:
             return kind
-    return next(iter(carried))
+    return "liquidation" if "liquidation" in carried else next(iter(carried))

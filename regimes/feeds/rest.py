@@ -1,10 +1,12 @@
 """One venue's public REST calls, raw, with retries: the answers keep what ccxt's unified ones drop."""
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
+import aiohttp
 import ccxt.pro
 import structlog
 
@@ -87,11 +89,20 @@ class Rest:
             self._bad_row(error)
             return None
 
-    async def settlements(self, market_id: str, start_ms: int) -> list[tuple[int, float]]:
-        """Settled funding since `start_ms` as (time in ms, rate), oldest first."""
+    async def settlements(
+        self, market_id: str, start_ms: int, *, wait_max_s: float = math.inf
+    ) -> list[tuple[int, float]]:
+        """Settled funding since `start_ms` as (time in ms, rate), oldest first.
+
+        wait_max_s: raises RestFailedError rather than wait longer for the venue's limit on these requests.
+        """
         found: dict[int, float] = {}
         while True:
-            await self._funding_pace.turn()
+            if not await self._funding_pace.turn(wait_max_s):
+                count, seconds = _FUNDING_TURNS
+                raise RestFailedError(
+                    f"{self.venue} FundingRate: {count} requests in {seconds:.0f} s are spent"
+                )
             rows = await self._rows("FundingRate", symbol=market_id, startTime=start_ms, limit=PAGE)
             for row in rows:
                 try:
@@ -155,13 +166,13 @@ class Rest:
         for wait_s in RETRY_WAITS_S:
             try:
                 return await call()
-            except ccxt.OperationFailed as error:
+            except (ccxt.BaseError, RestPausedError) as error:
+                if not _may_pass(error):
+                    raise RestFailedError(f"{self.venue} {what}: {_short(error)}") from error
                 _log.info(
                     "rest_retry", venue=self.venue, what=what, error=type(error).__name__, wait_s=wait_s
                 )
                 await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))
-            except (ccxt.BaseError, RestPausedError) as error:
-                raise RestFailedError(f"{self.venue} {what}: {_short(error)}") from error
         return await self._once(what, call)
 
     async def _once(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -174,6 +185,11 @@ class Rest:
         self.bad_rows += 1
         if self.bad_rows <= 10:
             _log.warning("rest_row_unreadable", venue=self.venue, error=str(error))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether asking again soon may help; an answer cut short is an aiohttp error that ccxt takes for a refusal."""
+    return isinstance(error, ccxt.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientError)
 
 
 def _short(error: Exception) -> str:

@@ -10,12 +10,12 @@ from regimes.clock import Clock
 from regimes.feeds import parse
 from regimes.feeds.bars import BarAccount
 from regimes.feeds.base import BackPressure, Sink
-from regimes.feeds.funding import UNLISTED_HOURS, FundingAccount
+from regimes.feeds.funding import FundingAccount
 from regimes.feeds.gaps import GapTeller
 from regimes.feeds.line import Line
 from regimes.feeds.polling import Ask, pacing, round_robin
 from regimes.feeds.receiver import Receiver
-from regimes.feeds.rest import SETTLE_MS, RestFailedError
+from regimes.feeds.repair import TIMEFRAME, BarRepair, FundingSettling
 from regimes.feeds.settings import VenuesSettings
 from regimes.feeds.status import Meter, StreamStatus, summarise
 from regimes.feeds.venue import Venue
@@ -24,9 +24,7 @@ from regimes.timeframe import DAY_MS
 
 _log = structlog.get_logger()
 
-TIMEFRAME: Final = "1h"
 _HOUSEKEEPING_S: Final = 1.0
-_AFTER_FAILURE_S: Final = 5.0
 _LOG_EVERY_S: Final = 60.0
 # Notional needs mark prices, which come within a second or two.
 _FIRST_MARKS_S: Final = 2.0
@@ -69,7 +67,6 @@ class Session:
         self._derivatives = derivatives
         self._seen_until_ms = seen_until_ms or 0
         self._held = asyncio.Event()
-        self._listed: Mapping[str, float] | None = None
         self._gaps: dict[DataKind, GapTeller] = {
             kind: GapTeller(venue.name, kind, clock, self._put)
             for kind in ("liquidation", "candle", "funding")
@@ -78,6 +75,14 @@ class Session:
         self._bars = BarAccount(self._ids, TIMEFRAME, clock.now_ms())
         self._funding = FundingAccount(self._ids, clock.now_ms())
         self._seed(reach)
+        self._bar_repair = BarRepair(
+            venue.rest, self._ids, self._bars, self._gaps["candle"], self._put, settings, clock
+        )
+        self._settling = FundingSettling(
+            venue.rest, self._ids, self._funding, self._gaps["funding"], self._put, settings, clock
+        )
+        if derivatives:
+            self._polls["funding"] = self._settling.meter
         self._receiver = Receiver(
             venue.name,
             clock=clock,
@@ -163,10 +168,10 @@ class Session:
             group.create_task(self._ease())
             group.create_task(self._compare_clocks())
             if self._prices:
-                group.create_task(self._repair_bars())
+                group.create_task(self._bar_repair.run())
                 group.create_task(self._poll_depth())
             if self._derivatives:
-                group.create_task(self._settle_funding())
+                group.create_task(self._settling.run())
                 group.create_task(self._poll_open_interest())
 
     async def _keep_house(self) -> None:
@@ -193,75 +198,6 @@ class Session:
         while True:
             await asyncio.sleep(self._settings.clock_check_minutes * 60)
             await self._venue.compare_clock()
-
-    async def _repair_bars(self) -> None:
-        """Ask for closed bars that did not come by themselves, wherever they went."""
-        grace_ms = max(SETTLE_MS + 500, int(self._settings.candle_grace_seconds * 1000))
-        pause_s = min(5.0, max(0.2, grace_ms / 1000 / self._clock.speed))
-        gap = self._gaps["candle"]
-        while True:
-            await asyncio.sleep(pause_s)
-            moment = self._clock.now_ms() - grace_ms
-            late = {symbol: span for symbol in self._ids if (span := self._bars.missing(symbol, moment))}
-            if await self._fill_all(late):
-                gap.end()
-            else:
-                await asyncio.sleep(_AFTER_FAILURE_S)
-
-    async def _fill_all(self, late: Mapping[str, tuple[int, int]]) -> bool:
-        turns = asyncio.Semaphore(self._settings.rest_concurrency)
-
-        async def fill(symbol: str, span: tuple[int, int]) -> bool:
-            async with turns:
-                return await self._fill(symbol, *span)
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(fill(symbol, span)) for symbol, span in late.items()]
-        return all(task.result() for task in tasks)
-
-    async def _fill(self, symbol: str, from_ms: int, end_ms: int) -> bool:
-        count = 0
-        try:
-            async for page in self._venue.rest.candles(symbol, self._ids[symbol], TIMEFRAME, from_ms, end_ms):
-                for bar in page:
-                    if self._bars.wants(bar):
-                        self._bars.delivered(bar)
-                        self._put(bar)
-                        count += 1
-        except RestFailedError as error:
-            self._gaps["candle"].begin(from_ms, str(error))
-            return False
-        self._bars.settled(symbol, end_ms)
-        if count:
-            _log.info("candles_repaired", venue=self._venue.name, symbol=symbol, bars=count)
-        return True
-
-    async def _settle_funding(self) -> None:
-        """Ask for each settlement after its time until it is there."""
-        meter = self._polls["funding"] = Meter()
-        delay_ms = int(self._settings.funding_delay_seconds * 1000)
-        pause_s = min(15.0, max(0.2, 15.0 / self._clock.speed))
-        while True:
-            await asyncio.sleep(pause_s)
-            due = self._funding.due(self._clock.now_ms() - delay_ms)
-            try:
-                for symbol in due:
-                    await self._ask_funding(symbol, meter)
-            except RestFailedError as error:
-                self._gaps["funding"].begin(self._clock.now_ms() - delay_ms, str(error))
-                await asyncio.sleep(_AFTER_FAILURE_S)
-            else:
-                self._gaps["funding"].end()
-
-    async def _ask_funding(self, symbol: str, meter: Meter) -> None:
-        rest, market_id = self._venue.rest, self._ids[symbol]
-        if self._listed is None:
-            self._listed = await rest.funding_intervals()
-        rows = await rest.settlements(market_id, self._funding.ask_from_ms(symbol))
-        listed_hours = self._listed.get(market_id, UNLISTED_HOURS)
-        for rate in self._funding.take(symbol, rows, venue=self._venue.name, listed_hours=listed_hours):
-            self._put(rate)
-            meter.hear(self._clock.monotonic(), rate.ts_ms)
 
     async def _poll_open_interest(self) -> None:
         async def ask(symbol: str) -> int:

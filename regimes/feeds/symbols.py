@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from regimes.errors import ConfigError
@@ -44,6 +45,12 @@ def quote_of(symbol: str) -> str:
     """`BTC/USDT` and `BTC/USDT-260327` are quoted in `USDT`; empty where the symbol does not say."""
     _, slash, rest = symbol.rpartition("/")
     return rest.partition("-")[0] if slash else ""
+
+
+@lru_cache(maxsize=10_000)
+def in_dollars(symbol: str) -> bool:
+    """Whether a symbol is quoted in dollars or a dollar stablecoin, so that its amounts are USD."""
+    return quote_of(symbol) in DOLLAR_QUOTES
 
 
 class SymbolMap:

@@ -72,7 +72,10 @@ def test_the_crash_of_august_is_told_within_a_minute_of_each_threshold(
     assert 0 <= first.ts_ms - extreme[0] < DELAY_MS, iso_utc(first.ts_ms)
     explosive = [hour for hour in first_hours_of(data_dir, symbol, 0.05, 1.5) if hour <= extreme[0]]
     assert any(
-        0 <= t.ts_ms - hour < DELAY_MS for t in ours for hour in explosive if t.event.severity is Severity.WARNING
+        0 <= t.ts_ms - hour < DELAY_MS
+        for t in ours
+        for hour in explosive
+        if t.event.severity is Severity.WARNING
     )
 
 

@@ -177,9 +177,7 @@ def test_a_critical_that_stays_open_is_repeated_ever_more_rarely_until_it_closes
 
 def cascade(relative: int | None, severity: Severity = Severity.CRITICAL, revision: int = 0) -> Event:
     phase = Phase.UPDATED if revision else Phase.OPENED
-    return event(
-        severity=severity, phase=phase, revision=revision, data={"peak_severity_relative": relative}
-    )
+    return event(severity=severity, phase=phase, revision=revision, data={"peak_severity_relative": relative})
 
 
 @pytest.mark.parametrize(
@@ -201,7 +199,9 @@ def test_a_cascade_is_sent_if_it_is_unusual_for_its_symbol_or_nothing_is_known_o
 
 def test_a_usual_cascade_that_becomes_unusual_is_sent_then() -> None:
     subject = policy()
-    held, sent = (subject.decide(cascade(r, revision=n), START + n).decisions[0] for n, r in enumerate((2, 5)))
+    held, sent = (
+        subject.decide(cascade(r, revision=n), START + n).decisions[0] for n, r in enumerate((2, 5))
+    )
     assert (held.action, held.words) == (
         Action.SUPPRESS,
         "usual for BTC/USDT: relative severity 2 of 5 < 5",

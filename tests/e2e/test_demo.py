@@ -1,9 +1,10 @@
 import json
 import re
+import signal
 from pathlib import Path
 
 from regimes.package import SIGNALS
-from tests.e2e.process import regimes
+from tests.e2e.process import regimes, started
 
 
 async def test_demo_once_prints_a_full_package_of_each_symbol_and_exits_0(tmp_path: Path) -> None:
@@ -102,3 +103,13 @@ async def test_demo_says_what_its_options_lack(tmp_path: Path) -> None:
         assert done.code == 2, arguments
         assert words in done.err, done.err
         assert "Traceback" not in done.err
+
+
+async def test_ctrl_c_ends_the_demo_quietly_with_its_summary(tmp_path: Path) -> None:
+    async with started(tmp_path, "demo", "--json", "--scenario", "calm") as demo:
+        await demo.says("streams connected")
+        demo.signal(signal.SIGINT)
+        assert await demo.ends(timeout_s=10) == 0
+    said = "".join(demo.said)
+    assert "lost 0" in said
+    assert "Traceback" not in said

@@ -135,3 +135,13 @@ async def test_the_log_goes_to_the_file_that_is_named(tmp_path: Path) -> None:
         done = await regimes(tmp_path, "run", **variables)
     assert done.code == 2
     assert json.loads(file.read_text().splitlines()[0])["event"] == "starting"
+
+
+async def test_a_clock_an_hour_off_is_said_and_corrected(tmp_path: Path) -> None:
+    async with live_exchange() as exchange:
+        exchange.faults.clock_skew_ms = 3_600_000
+        async with started(tmp_path, "run", **against(exchange)) as service:
+            assert "set this machine's clock" in await service.says("clock_differs")
+            await service.says("stream_connected")
+            service.signal(signal.SIGTERM)
+            assert await service.ends(timeout_s=10) == 0

@@ -118,7 +118,9 @@ async def assert_nothing_leaks(feed: BinanceFeed, before: set[asyncio.Task[Any]]
 
 def ours(tasks: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
     """Tasks of the feed; the exchange's own request handlers come and go with its sockets."""
-    return {task for task in tasks if "RequestHandler" not in repr(task) and "loopback" not in task.get_name()}
+    return {
+        task for task in tasks if "RequestHandler" not in repr(task) and "loopback" not in task.get_name()
+    }
 
 
 async def live(seen: Seen) -> None:

@@ -1,7 +1,6 @@
 """Each closed bar once, and what is missing known."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from regimes.feeds.bars import BarAccount
 from regimes.observations import Candle

@@ -6,8 +6,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from structlog.testing import capture_logs
 
 from regimes.feeds.cache import SCHEMA, CandleCache, join, to_candles, to_frame
@@ -55,7 +54,8 @@ def test_a_corrupt_file_is_named_set_aside_and_counts_as_absent(tmp_path: Path, 
     cache = CandleCache(tmp_path)
     cache.store("binanceus", "BTC/USDT", "1h", to_frame(bars(*range(100))))
     path = cache.path("binanceus", "BTC/USDT", "1h")
-    path.write_bytes(BROKEN[name] if BROKEN[name] is not None else path.read_bytes()[:-200])
+    broken = BROKEN[name]
+    path.write_bytes(path.read_bytes()[:-200] if broken is None else broken)
     with capture_logs() as logs:
         assert cache.load("binanceus", "BTC/USDT", "1h").is_empty()
     (entry,) = logs

@@ -1,5 +1,6 @@
 """What is laid over ccxt: only the hosts wanted, every frame handed over, nothing secret shown."""
 
+import asyncio
 from typing import Any
 
 import ccxt.pro
@@ -153,7 +154,7 @@ async def test_a_blocked_region_is_a_venue_error_and_not_a_retry() -> None:
     async with loopback(speed=1.0) as (exchange, clock):
         exchange.faults.http.add(451, path="/api/v3/exchangeInfo")
         venue = Venue("binanceus", quick(exchange), clock, sets_clock=True)
-        with pytest.raises(VenueError, match="Set venues.spot or venues.derivatives"):
+        with pytest.raises(VenueError, match=r"Set venues\.spot or venues\.derivatives"):
             await venue.load()
         assert exchange.sent.requests["/api/v3/exchangeInfo 451"] == 1
         await venue.close()
@@ -175,3 +176,23 @@ async def test_an_answer_that_is_no_list_is_a_failure_not_a_crash(body: str) -> 
             with pytest.raises(RestFailedError, match="expected a JSON list"):
                 await venue.rest.tickers()
         await venue.close()
+
+
+async def test_an_answer_cut_short_is_asked_for_again() -> None:
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n[1,"]
+    answers.append(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n[]")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answers.pop(0))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        venue = Venue(
+            "binanceus", VenuesSettings(spot_url=f"http://127.0.0.1:{port}"), CLOCK, sets_clock=False
+        )
+        assert await venue.rest.tickers() == []
+        await venue.close()
+    assert not answers

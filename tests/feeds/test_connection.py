@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from regimes.errors import VenueError
 from regimes.feeds.connection import (
@@ -65,7 +64,7 @@ class Silent:
     def liquidation(self, url: str, frame: dict[str, Any]) -> None:
         self.heard.append(frame)
 
-    candle = mark_prices = liquidation  # type: ignore[assignment]
+    candle = mark_prices = liquidation
 
 
 async def attempt(fault: str) -> tuple[Exception | None, list[object]]:

@@ -20,7 +20,12 @@ def hours_of(
     next_ms: int | None = None,
 ) -> list[float]:
     found = with_intervals(
-        given, venue="v", symbol="BTC/USDT", previous_ms=previous_ms, listed_hours=listed_hours, next_ms=next_ms
+        given,
+        venue="v",
+        symbol="BTC/USDT",
+        previous_ms=previous_ms,
+        listed_hours=listed_hours,
+        next_ms=next_ms,
     )
     return [rate.interval_hours for rate in found]
 
@@ -41,6 +46,10 @@ def test_the_first_of_all_takes_the_listed_interval_or_the_spacing_to_the_next()
     assert hours_of(rows(0, 4), listed_hours=8.0) == [8, 4]
     assert hours_of(rows(0, 4)) == [4, 4]
     assert hours_of(rows(0), next_ms=NOW + HOUR_MS) == [1]
+
+
+def test_a_span_that_is_no_whole_number_of_hours_says_nothing_about_the_interval() -> None:
+    assert hours_of(rows(0), previous_ms=NOW - 4 * HOUR_MS - 90_000, listed_hours=8.0) == [8]
 
 
 def test_no_settlements_give_none() -> None:

@@ -70,7 +70,7 @@ def test_unreadable_messages_are_told_together() -> None:
     gap.flush()
     gap.flush()
     (entry,) = told
-    assert (entry.from_ms, entry.to_ms, entry.reason) == (998_000, 1_000_500, "2 unreadable messages")
+    assert (entry.from_ms, entry.to_ms, entry.reason) == (998_000, 1_000_500, "unreadable messages: 2")
 
 
 def test_a_streams_status_is_that_of_its_quietest_connection() -> None:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from regimes.clock import ScaledClock
 from regimes.features.base import Need, Universe
 from regimes.feeds.binance import BinanceFeed
+from regimes.feeds.cache import CandleCache
 from regimes.feeds.history import Progress, Warmup
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.observations import Candle, FundingRate
@@ -88,6 +89,18 @@ async def test_of_several_needs_the_longest_counts_and_progress_is_told_part_by_
     assert {part.label for part in told} == {f"{s} {what}" for s in SYMBOLS for what in ("1h", "funding")}
 
 
+async def test_funding_beyond_the_exchanges_limit_holds_nothing_up() -> None:
+    async with loopback(speed=1.0) as (exchange, clock), opened(exchange, clock) as feed:
+        rest = feed._venues["binanceusdm"].rest
+        for _ in range(398):
+            await rest._funding_pace.turn()
+        async with asyncio.timeout(5):
+            history = await feed.warmup([MONTH])
+    (first, second) = history.shortfalls
+    assert {first.kind, second.kind} == {"funding"}
+    assert "400 requests in 300 s are spent" in first.reason
+
+
 async def test_a_restart_asks_only_for_what_is_missing(tmp_path: Path) -> None:
     async with loopback(speed=1.0) as (exchange, clock):
         async with opened(exchange, clock, tmp_path) as feed:
@@ -123,8 +136,8 @@ async def test_a_corrupt_cache_file_is_fetched_again(tmp_path: Path) -> None:
     async with loopback(speed=1.0) as (exchange, clock):
         async with opened(exchange, clock, tmp_path) as feed:
             first = candles(await feed.warmup([WEEKS]))
-        broken = next(tmp_path.rglob("ETH*.parquet"))
-        broken.write_bytes(b"not a table")
+        broken = CandleCache(tmp_path).path("binanceus", "ETH/USDT", "1h")
+        await asyncio.to_thread(broken.write_bytes, b"not a table")
         with capture_logs() as logs:
             async with opened(exchange, clock, tmp_path) as feed:
                 second = candles(await feed.warmup([WEEKS]))
@@ -188,9 +201,10 @@ async def test_streams_go_on_while_rest_is_banned() -> None:
 
 async def test_what_warm_up_could_not_fetch_is_repaired_while_running() -> None:
     seen = Seen()
-    async with loopback() as (exchange, clock), opened(
-        exchange, clock, rest_wait_max_seconds=0.1, rest_concurrency=1
-    ) as feed:
+    async with (
+        loopback() as (exchange, clock),
+        opened(exchange, clock, rest_wait_max_seconds=0.1, rest_concurrency=1) as feed,
+    ):
         exchange.faults.http.add(429, path="/api/v3/klines", retry_after_s=3, times=1)
         history = await feed.warmup([Need("candle", 2 * DAY_MS, "1h")])
         assert not candles(history)

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from regimes.errors import DataError
 from regimes.feeds import parse
@@ -139,11 +138,28 @@ def test_a_dated_future_has_a_mark_price_and_no_funding() -> None:
 
 
 NUMBERS = ["o.z", "o.ap", "k.o", "k.h", "k.l", "k.c", "p"]
-WRONG_NUMBERS = ["NaN", "nan", "Infinity", "-Infinity", "-1", "1e308", "abc", "", "1_000", "１２", None, 1.5, 7, [], {}, True]
+WRONG_NUMBERS: list[Any] = [
+    "NaN",
+    "nan",
+    "Infinity",
+    "-Infinity",
+    "-1",
+    "1e308",
+    "abc",
+    "",
+    "1_000",
+    "\uff11\uff12",
+    None,
+    1.5,
+    7,
+    [],
+    {},
+    True,
+]
 
 
 def frame_with(path: str) -> dict[str, Any]:
-    return {"o": FORCE_ORDER, "k": KLINE}.get(path.split(".")[0], MARK)
+    return {"o": FORCE_ORDER, "k": KLINE}.get(path.partition(".")[0], MARK)
 
 
 @pytest.mark.parametrize("path", NUMBERS)
@@ -153,13 +169,13 @@ def test_a_price_or_quantity_that_is_no_positive_decimal_string_is_named_and_ref
 ) -> None:
     with pytest.raises(DataError) as caught:
         read(changed(frame_with(path), path, value))
-    assert f".{path.split('.')[-1]} must be" in str(caught.value)
+    assert f".{path.rpartition('.')[-1]} must be" in str(caught.value)
     assert "got" in str(caught.value)
 
 
 @pytest.mark.parametrize("path", ["o.z", "k.c", "p"])
 def test_zero_is_refused_where_nothing_is_free(path: str) -> None:
-    with pytest.raises(DataError, match="must be > 0"):
+    with pytest.raises(DataError, match="> 0"):
         read(changed(frame_with(path), path, "0"))
 
 
@@ -171,7 +187,9 @@ def test_a_bar_may_have_no_volume_but_not_a_negative_one(path: str) -> None:
 
 
 @pytest.mark.parametrize(("frame", "path"), [(FORCE_ORDER, "o.T"), (KLINE, "k.t"), (MARK, "E"), (MARK, "T")])
-@pytest.mark.parametrize("value", ["1791565602120", 1791565602120.0, -1, 12, 99999999999999, [1], True], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["1791565602120", 1791565602120.0, -1, 12, 99999999999999, [1], True], ids=repr
+)
 def test_a_time_that_is_no_integer_of_this_century_is_named_and_refused(
     frame: dict[str, Any], path: str, value: Any
 ) -> None:
@@ -185,12 +203,14 @@ def test_a_time_that_is_no_integer_of_this_century_is_named_and_refused(
         (FORCE_ORDER, "o", "BTCUSDT", "must be an object"),
         (FORCE_ORDER, "o", ..., "must be an object"),
         (FORCE_ORDER, "o.S", "HOLD", "must be SELL or BUY"),
+        (FORCE_ORDER, "o.S", [], "must be SELL or BUY"),
+        (FORCE_ORDER, "o.z", "90000000000000", "must be < 1e12 USD"),
         (FORCE_ORDER, "o.s", "", "must be a name"),
         (FORCE_ORDER, "o.s", "X" * 65, "must be a name"),
         (FORCE_ORDER, "o.s", "BTC\nUSDT", "must be a name"),
         (KLINE, "k.x", "true", "must be true or false"),
         (KLINE, "k", [], "must be an object"),
-        (MARK, "r", "1.5", "must be a fraction"),
+        (MARK, "r", "1.5", "between -1 and 1"),
         (MARK, "r", "NaN", "must be a decimal string"),
     ],
 )
@@ -209,7 +229,9 @@ def test_an_error_shows_only_the_beginning_of_a_huge_value() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("oskTzpS"), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("oskTzpS"), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -219,7 +241,11 @@ def test_whatever_a_frame_holds_it_is_read_or_refused_as_bad_data(
     event: dict[str, Any], part: Any, *, whole: bool
 ) -> None:
     inner = next((name for name in ("o", "k") if name in event), None)
-    frame = {**event, inner: part} if inner and not whole else {"e": event["e"], **(part if isinstance(part, dict) else {})}
+    frame = (
+        {**event, inner: part}
+        if inner and not whole
+        else {"e": event["e"], **(part if isinstance(part, dict) else {})}
+    )
     try:
         found = read(frame)
     except DataError:
@@ -261,7 +287,10 @@ def test_every_recorded_frame_of_three_exchanges_is_read(data_dir: Path) -> None
 
 
 def test_bybits_side_is_the_positions_own() -> None:
-    frame = {"topic": "allLiquidation.BTCUSDT", "data": [{"T": 1791565600992, "s": "BTCUSDT", "S": "Buy", "v": "0.006", "p": "82396.90"}]}
+    frame = {
+        "topic": "allLiquidation.BTCUSDT",
+        "data": [{"T": 1791565600992, "s": "BTCUSDT", "S": "Buy", "v": "0.006", "p": "82396.90"}],
+    }
     (found,) = parse.bybit_liquidations(frame, symbol_of=guess_symbol)
     assert (found.venue, found.closed, found.base_qty) == ("bybit", "long", 0.006)
 
@@ -271,8 +300,9 @@ def test_okx_sizes_are_contracts_and_every_detail_counts() -> None:
     other = {**detail, "posSide": "short", "side": "buy", "sz": "2"}
     frame = {"data": [{"details": [detail, other], "instId": "BTC-USDT-SWAP"}]}
     first, second = parse.okx_liquidations(frame, contract_size={"BTC-USDT-SWAP": 0.01}.__getitem__)
-    assert (first.symbol, first.closed, first.base_qty) == ("BTC/USDT", "long", pytest.approx(0.085))
-    assert (second.closed, second.base_qty, second.ts_ms) == ("short", pytest.approx(0.02), 1791565600771)
+    assert (first.symbol, first.closed) == ("BTC/USDT", "long")
+    assert (second.closed, second.ts_ms) == ("short", 1791565600771)
+    assert (first.base_qty, second.base_qty) == pytest.approx((0.085, 0.02))
 
 
 @pytest.mark.parametrize("side", ["Hold", None, 1])
@@ -280,22 +310,46 @@ def test_other_venues_frames_are_read_as_strictly(side: Any) -> None:
     bybit = {"data": [{"T": 1791565600992, "s": "BTCUSDT", "S": side, "v": "0.006", "p": "82396.90"}]}
     with pytest.raises(DataError, match="must be Buy or Sell"):
         parse.bybit_liquidations(bybit, symbol_of=guess_symbol)
-    okx = {"data": [{"instId": "BTC-USDT-SWAP", "details": [{"bkPx": "1", "posSide": "long", "side": side, "sz": "1", "ts": "1791565600771"}]}]}
+    okx = {
+        "data": [
+            {
+                "instId": "BTC-USDT-SWAP",
+                "details": [{"bkPx": "1", "posSide": "long", "side": side, "sz": "1", "ts": "1791565600771"}],
+            }
+        ]
+    }
     with pytest.raises(DataError, match="must have side sell or buy"):
         parse.okx_liquidations(okx, contract_size=lambda _: 1.0)
 
 
-ROW = [1591478520000, "0.025", "0.026", "0.024", "0.0255", "22.19", 1591482119999, "0.55", 40, "10.9", "0.27", "0"]
+ROW = [
+    1591478520000,
+    "0.025",
+    "0.026",
+    "0.024",
+    "0.0255",
+    "22.19",
+    1591482119999,
+    "0.55",
+    40,
+    "10.9",
+    "0.27",
+    "0",
+]
 
 
-@pytest.mark.parametrize(("now_ms", "closed"), [(1591478520000 + 3_599_999, False), (1591478520000 + 3_600_000, True)])
+@pytest.mark.parametrize(
+    ("now_ms", "closed"), [(1591478520000 + 3_599_999, False), (1591478520000 + 3_600_000, True)]
+)
 def test_a_row_of_klines_is_closed_once_its_hour_is_over(now_ms: int, closed: bool) -> None:  # noqa: FBT001
     bar = parse.rest_candle(ROW, venue="binanceus", symbol="ETH/BTC", timeframe="1h", now_ms=now_ms)
     assert bar.closed is closed
     assert (bar.quote_volume, bar.taker_buy_volume) == (0.55, 10.9)
 
 
-@pytest.mark.parametrize("row", [[], None, "x", {}, ROW[:9], [None, *ROW[1:]], [ROW[0], "NaN", *ROW[2:]]], ids=repr)
+@pytest.mark.parametrize(
+    "row", [[], None, "x", {}, ROW[:9], [None, *ROW[1:]], [ROW[0], "NaN", *ROW[2:]]], ids=repr
+)
 def test_a_row_of_klines_that_is_none_is_refused(row: Any) -> None:
     with pytest.raises(DataError):
         parse.rest_candle(row, venue="binanceus", symbol="ETH/BTC", timeframe="1h", now_ms=0)

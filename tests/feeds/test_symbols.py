@@ -3,8 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from regimes.errors import ConfigError
 from regimes.feeds.symbols import SymbolMap, check_known, guess_symbol, quote_of, rank_by_volume
@@ -108,7 +107,13 @@ def test_no_symbol_is_judged_while_no_market_is_known() -> None:
 
 def test_symbols_are_ranked_by_quote_volume_without_pegged_and_unlisted_ones() -> None:
     markets = SymbolMap(
-        {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT", "USDCUSDT": "USDC/USDT", "BTCUSD": "BTC/USD", "SOLUSDT": "SOL/USDT"}
+        {
+            "BTCUSDT": "BTC/USDT",
+            "ETHUSDT": "ETH/USDT",
+            "USDCUSDT": "USDC/USDT",
+            "BTCUSD": "BTC/USD",
+            "SOLUSDT": "SOL/USDT",
+        }
     )
     tickers = [
         {"symbol": "ETHUSDT", "quoteVolume": "2000.5"},

@@ -6,7 +6,7 @@ from regimes.features.base import FeatureSettings
 
 
 class CorrelationSettings(FeatureSettings):
-    """Table `[correlation]`."""
+    """What is a break of a correlation, and who leads."""
 
     min_change: float = Field(
         default=0.30,

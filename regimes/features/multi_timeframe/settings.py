@@ -8,7 +8,7 @@ from regimes.features.base import FeatureSettings
 
 
 class RegimesSettings(FeatureSettings):
-    """Table `[regimes]`."""
+    """What heats a timeframe up, and when the timeframes agree."""
 
     heat_enter: float = Field(
         default=0.5,

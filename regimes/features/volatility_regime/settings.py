@@ -14,7 +14,7 @@ SEVERITIES: Final = (None, Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
 
 class VolatilitySettings(FeatureSettings):
-    """Table `[volatility]`."""
+    """Which volatility is which state, and how long a state is kept."""
 
     stable_threshold: float = Field(
         default=0.01,
