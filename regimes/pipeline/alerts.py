@@ -112,6 +112,7 @@ class Alerts:
 
     async def close(self) -> None:
         """Write the last state and what still waits; finish what is being sent, send nothing more."""
+        await self._archive.hand_over()
         self._save()
         try:
             await asyncio.wait_for(self.desk.drained(), CLOSE_S)

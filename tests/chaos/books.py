@@ -35,8 +35,8 @@ class Books(msgspec.Struct):
     """Cascades; other episodes may have been open in the history already, and nobody was told of them."""
 
     def of(self, symbol: str) -> list[str]:
-        """Ids of the episodes of a symbol."""
-        return [event_id for event_id, name in self.symbols.items() if name == symbol]
+        """Ids of the cascades of a symbol."""
+        return [event_id for event_id in self.cascades if self.symbols[event_id] == symbol]
 
 
 @asynccontextmanager

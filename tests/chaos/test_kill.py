@@ -23,7 +23,7 @@ from tests.chaos.world import Exchange, Mode, Receiver, Service
 KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
 SEASON = 20
 """After so many kills everything begins anew with an empty database."""
-FRESH = world.alike(2 * min(KILLS, SEASON))
+FRESH = world.alike(min(KILLS, SEASON) * 4 // 3)
 MODES: Sequence[Mode] = ("up", "up", "up", "refusing", "failing", "hanging")
 ENDPOINTS = ("http-all-1", "http-all-2")
 BACKGROUND = ("BTC/USDT", "ETH/USDT")
