@@ -122,9 +122,9 @@ class AlertDesk:
         await self._idle.wait()
 
     def _put(self, events: Sequence[Event], verdicts: Sequence[Verdicts]) -> None:
-        made = [dispatch.event for each in verdicts for dispatch in each.dispatches]
+        made = [sent.event for each in verdicts for sent in each.dispatches if not sent.reminder]
         known = {(event.id, event.revision) for event in events}
-        # Bursts, digests and notices are events of the policy's own; repeats are stored already.
+        # Bursts, digests and notices are events of the policy's own; what is repeated is stored already.
         own = {(event.id, event.revision): event for event in made if (event.id, event.revision) not in known}
         self._add(
             Step(
