@@ -26,7 +26,7 @@ from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
-from regimes.pipeline.resume import Resume
+from regimes.pipeline.resume import GIST, WHOLE, Resume
 from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
@@ -75,6 +75,7 @@ class Alerts:
         self._settings = settings
         self._clock = clock
         self._pipeline: Pipeline | None = None
+        self._flushing: asyncio.Task[None] | None = None
         self._sent = asyncio.Event()
         self._on_written: list[Callable[[Written], None]] = []
 
@@ -90,7 +91,7 @@ class Alerts:
         if "system" in state:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
-        return Resume(state.get("engine"), self._liquidations_since)
+        return Resume(state, self._liquidations_since)
 
     def attach(self, pipeline: Pipeline) -> None:
         """Take what the pipeline brings about."""
@@ -171,11 +172,21 @@ class Alerts:
         if self._is_live:
             self.desk.save()
 
-    def _state(self) -> Mapping[str, bytes]:
+    def _state(self, whole: bool) -> Mapping[str, bytes]:  # noqa: FBT001  # the desk's question
         kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
         if self._pipeline is not None and self._is_live:
-            kept["engine"] = self._pipeline.engine.snapshot()
+            engine = self._pipeline.engine
+            kept[GIST] = engine.gist()
+            if whole:
+                kept[WHOLE] = engine.snapshot()
+            # The gist leaves to the stored liquidations what they can bring back, so they are written with it.
+            self._flushing = asyncio.create_task(self._flush())
         return kept
+
+    async def _flush(self) -> None:
+        await self._archive.hand_over()
+        with suppress(StorageError):
+            await self.storage.flush()
 
     @property
     def _is_live(self) -> bool:
