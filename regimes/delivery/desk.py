@@ -89,7 +89,10 @@ class AlertDesk:
 
     async def load_silences(self) -> None:
         """Read the silences that people have made. Raises StorageError."""
-        self.silences = await self._storage.silences()
+        silences = await self._storage.silences()
+        if list(silences) != list(self.silences):
+            _log.info("silences_changed", silences=[silence.id for silence in silences])
+        self.silences = silences
 
     async def run(self) -> None:
         """Write what is taken until cancelled."""
