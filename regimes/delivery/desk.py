@@ -13,6 +13,7 @@ from regimes.alerting.render import render
 from regimes.clock import Clock
 from regimes.delivery.endpoints import Endpoint
 from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.errors import StorageError
 from regimes.events import Event, EventBody, body
 from regimes.storage.base import NewDelivery, Step, Storage
@@ -35,7 +36,8 @@ class AlertDesk:
 
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
     event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
-    written with the events, such as the engine's snapshot; called at most once a step, in the engine's turn.
+    written with the events, such as the engine's snapshot; called at most once a step, in the engine's turn. settings:
+    how long a message is worth sending.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class AlertDesk:
         links: Links = lambda _event: {},
         wake: Callable[[], None] = lambda: None,
         on_written: Callable[[Written], None] = lambda _written: None,
+        settings: DeliverySettings = DEFAULTS,
     ) -> None:
         self.policy = policy
         self.silences: Sequence[Silence] = ()
@@ -62,6 +65,7 @@ class AlertDesk:
         self._links = links
         self._wake = wake
         self._on_written = on_written
+        self._settings = settings
         self._waiting: list[Step] = []
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -141,7 +145,13 @@ class AlertDesk:
             reminder=dispatch.reminder,
             suppressed=max(0, dispatch.event.data.get("count", 1) - 1),
         )
-        return new_delivery(whole, message, self._endpoints[dispatch.endpoint], now_ms=self._clock.now_ms())
+        return new_delivery(
+            whole,
+            message,
+            self._endpoints[dispatch.endpoint],
+            now_ms=self._clock.now_ms(),
+            settings=self._settings,
+        )
 
     def _body(self, event: Event) -> EventBody:
         return body(event, links=dict(self._links(event)))
