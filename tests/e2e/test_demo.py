@@ -4,7 +4,9 @@ import signal
 from pathlib import Path
 
 from regimes.package import SIGNALS
+from tests.delivery.receivers import Receiver
 from tests.e2e.process import regimes, started
+from tests.schema import faults
 
 
 async def test_demo_once_prints_a_full_package_of_each_symbol_and_exits_0(tmp_path: Path) -> None:
