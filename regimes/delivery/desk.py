@@ -35,9 +35,10 @@ class AlertDesk:
     """Takes events in the engine's turn, writes them in order, and wakes the outbox once they are on disk.
 
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
-    event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
-    written with the events, such as the engine's snapshot; called at most once a step, in the engine's turn. settings:
-    how long a message is worth sending.
+    Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
+    written with the events, such as the engine's snapshot; called once for each try to write, between two turns of
+    the engine, so that it is the state right after the last event that is written with it. settings: how long a
+    message is worth sending.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class AlertDesk:
 
     def save(self) -> None:
         """Write the state by itself, so that a restart goes on from here."""
-        self._add(Step(state=self._state()))
+        self._add(Step())
 
     async def load_silences(self) -> None:
         """Read the silences that people have made. Raises StorageError."""
@@ -107,7 +108,7 @@ class AlertDesk:
             self._has_work.clear()
             step = _joined(steps)
             try:
-                await self._storage.commit(step)
+                await self._storage.commit(msgspec.structs.replace(step, state=self._state()))
             except StorageError as error:
                 self._refused(step, error)
                 await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
@@ -133,7 +134,6 @@ class AlertDesk:
                 events=[self._body(event) for event in [*events, *own.values()]],
                 decisions=[decision for each in verdicts for decision in each.decisions],
                 deliveries=[self._delivery(dispatch) for each in verdicts for dispatch in each.dispatches],
-                state=self._state(),
             )
         )
 
@@ -179,12 +179,11 @@ class AlertDesk:
 
 
 def _joined(steps: Sequence[Step]) -> Step:
-    """Several steps as one, in order; of the state only the newest."""
+    """Several steps as one, in order."""
     if len(steps) == 1:
         return steps[0]
     return Step(
         events=[event for step in steps for event in step.events],
         decisions=[decision for step in steps for decision in step.decisions],
         deliveries=[delivery for step in steps for delivery in step.deliveries],
-        state={name: value for step in steps for name, value in step.state.items()},
     )

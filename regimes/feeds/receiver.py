@@ -1,7 +1,7 @@
 """What happens to each frame of one venue: read, counted, deduplicated, passed on; in the call that received it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import structlog
 
@@ -27,26 +27,23 @@ _MARKS: Final[tuple[tuple[str, DataKind], ...]] = (
     ("kline", "candle"),
     ("markPrice", "mark_price"),
 )
-LiquidationKey: TypeAlias = tuple[str, str, int, float, float]
 
 
 class Recent:
-    """Remembers keys for two to four minutes: long enough for two connections that overlap, bounded in time."""
+    """Remembers liquidations for two to four minutes: long enough for two connections that overlap, bounded in time."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._turned_at = monotonic()
-        self._young: set[LiquidationKey] = set()
-        self._old: set[LiquidationKey] = set()
+    def __init__(self, now: float) -> None:
+        self._turned_at = now
+        self._young: set[Liquidation] = set()
+        self._old: set[Liquidation] = set()
 
-    def is_new(self, key: LiquidationKey) -> bool:
-        """True the first time."""
-        now = self._monotonic()
+    def is_new(self, found: Liquidation, now: float) -> bool:
+        """True the first time. now: monotonic seconds."""
         if now - self._turned_at > _REMEMBER_S:
             self._old, self._young, self._turned_at = self._young, set(), now
-        if key in self._young or key in self._old:
+        if found in self._young or found in self._old:
             return False
-        self._young.add(key)
+        self._young.add(found)
         return True
 
 
@@ -74,7 +71,7 @@ class Receiver:
         self._bars = bars
         self._funding = funding
         self._gaps = liquidation_gaps
-        self._recent = Recent(clock.monotonic)
+        self._recent = Recent(clock.monotonic())
         self._mark_ms: dict[str, int] = {}
         self._at: dict[str, tuple[Line, Connection]] = {}
 
@@ -82,9 +79,8 @@ class Receiver:
         """Frames from `url` belong to this connection from now on."""
         self._at[url] = (line, connection)
 
-    def _hear(self, url: str, kind: DataKind, event_ms: int | None) -> Meter:
+    def _hear(self, url: str, kind: DataKind, event_ms: int | None, now: float) -> Meter:
         line, connection = self._at[url]
-        now = self._clock.monotonic()
         meter = line.meters.get(kind)
         if meter is None:
             raise DataError(f"{kind} data on {line.name}, which did not ask for it")
@@ -96,17 +92,18 @@ class Receiver:
 
     def liquidation(self, url: str, frame: dict[str, Any]) -> None:
         found = parse.liquidation(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        meter = self._hear(url, "liquidation", parse.event_time(frame))
+        now = self._clock.monotonic()
+        meter = self._hear(url, "liquidation", parse.event_time(frame), now)
         if found is None:
             meter.ignored += 1
-        elif self._recent.is_new(_key(found)):
+        elif self._recent.is_new(found, now):
             self._put(found)
         else:
             self.duplicates += 1
 
     def candle(self, url: str, frame: dict[str, Any]) -> None:
         found = parse.candle(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        self._hear(url, "candle", parse.event_time(frame))
+        self._hear(url, "candle", parse.event_time(frame), self._clock.monotonic())
         if not self._bars.wants(found):
             self.duplicates += found.closed
             return
@@ -115,17 +112,18 @@ class Receiver:
         self._put(found)
 
     def mark_prices(self, url: str, frames: list[Any]) -> None:
+        now = self._clock.monotonic()
         for frame in frames:
             try:
-                self._mark_price(url, frame)
+                self._mark_price(url, frame, now)
             except DataError as error:
                 self.poison(url, error, frame)
 
-    def _mark_price(self, url: str, frame: Any) -> None:
+    def _mark_price(self, url: str, frame: Any, now: float) -> None:
         if not isinstance(frame, dict) or frame.get("e") != "markPriceUpdate":
             raise DataError("markPriceUpdate: an array must hold mark prices only")
         found = parse.mark_price(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        self._hear(url, "mark_price", found.ts_ms)
+        self._hear(url, "mark_price", found.ts_ms, now)
         if found.symbol not in self.wanted or found.ts_ms <= self._mark_ms.get(found.symbol, 0):
             return
         self._mark_ms[found.symbol] = found.ts_ms
@@ -157,10 +155,6 @@ class Receiver:
                 error=f"{type(error).__name__}: {str(error)[:200]}",
                 frame=str(raw)[:200],
             )
-
-
-def _key(found: Liquidation) -> LiquidationKey:
-    return found.symbol, found.closed, found.ts_ms, found.base_qty, found.fill_price
 
 
 def _likely_kind(raw: object, carried: Mapping[DataKind, Meter]) -> DataKind:

@@ -1,7 +1,7 @@
 """Everything between the engine's events and the people: storage, policy, outbox, and the watch over the service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from regimes.delivery.signing import parse_secrets
 from regimes.delivery.targets import apprise
 from regimes.errors import StorageError
 from regimes.events import Event
+from regimes.observations import Liquidation
 from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
@@ -29,7 +30,6 @@ from regimes.pipeline.resume import Resume
 from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
-from regimes.timeframe import DAY_MS
 
 POLICY_S: Final = 0.5
 HEALTH_S: Final = 2.0
@@ -91,11 +91,7 @@ class Alerts:
         if "system" in state:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
-        since_ms = self._clock.now_ms() - DAY_MS
-        liquidations = await self.storage.liquidations(
-            since_ms=since_ms, symbol=None, limit=_MOST_LIQUIDATIONS
-        )
-        return Resume(state.get("engine"), liquidations)
+        return Resume(state.get("engine"), self._liquidations_since)
 
     def attach(self, pipeline: Pipeline) -> None:
         """Take what the pipeline brings about."""
@@ -109,6 +105,7 @@ class Alerts:
                 self.desk.run(),
                 self._send(),
                 self._archive.run(self._save),
+                self._save_first(),
                 self._every(POLICY_S, self._let_policy_speak),
                 self._every(HEALTH_S, self._look_around),
             ):
@@ -116,6 +113,7 @@ class Alerts:
 
     async def close(self) -> None:
         """Write the last state and what still waits; finish what is being sent, send nothing more."""
+        await self._archive.hand_over()
         self._save()
         try:
             await asyncio.wait_for(self.desk.drained(), CLOSE_S)
@@ -132,6 +130,9 @@ class Alerts:
         finally:
             self._sent.set()
 
+    async def _liquidations_since(self, since_ms: int) -> Sequence[Liquidation]:
+        return await self.storage.liquidations(since_ms=since_ms, symbol=None, limit=_MOST_LIQUIDATIONS)
+
     def _took(self, batch: Batch) -> None:
         self._archive.take(batch)
         events = [*batch.events, *self.health.gaps(batch)]
@@ -139,7 +140,9 @@ class Alerts:
             self.desk.take(events, batch.now_ms)
 
     def _let_policy_speak(self) -> None:
-        self.desk.tick(self._now_ms())
+        if self._is_live:
+            # Before that an episode may look open that has ended while nobody watched.
+            self.desk.tick(self._now_ms())
 
     async def _look_around(self) -> None:
         with suppress(StorageError):
@@ -159,15 +162,26 @@ class Alerts:
         for callback in self._on_written:
             callback(written)
 
+    async def _save_first(self) -> None:
+        """Let a restart know from the first liquidation on that whatever comes out of the stored ones is news."""
+        if self._pipeline is not None:
+            await self._pipeline.live.wait()
+            self.desk.save()
+
     def _save(self) -> None:
-        if self._pipeline is not None and self._pipeline.live.is_set():
+        if self._is_live:
             self.desk.save()
 
     def _state(self) -> Mapping[str, bytes]:
         kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
-        if self._pipeline is not None and self._pipeline.live.is_set():
+        if self._pipeline is not None and self._is_live:
             kept["engine"] = self._pipeline.engine.snapshot()
         return kept
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the engine has taken its history: what it knows before that must not replace what is stored."""
+        return self._pipeline is not None and self._pipeline.live.is_set()
 
     def _now_ms(self) -> int:
         return self._clock.now_ms()
@@ -186,7 +200,11 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
     real = SystemClock()
     served: list[Outbox] = []
 
-    def database_moved(_down_since_ms: int | None) -> None:
+    def database_moved(down_since_ms: int | None) -> None:
+        if down_since_ms is None:
+            _log.info("database_back")
+        else:
+            _log.error("database_away", spool=str(settings.storage.spool))
         # What waited in the database that is back can be seen again only now.
         for outbox in served:
             outbox.wake()

@@ -18,6 +18,8 @@ from regimes.timeframe import DAY_MS
 
 _PURGE_EVERY_S: Final = 3600.0
 _PURGE_ROWS: Final = 1_000
+_BY_REAL_TIME: Final = {"deliveries", "webhook_logs"}
+"""Tables of the outbox; the rows of all others carry event time."""
 _log = structlog.get_logger(__name__)
 
 
@@ -47,7 +49,7 @@ class Archive:
     async def run(self, save: Callable[[], None]) -> None:
         """Write until cancelled. save: writes a snapshot of the engine."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hand_over())
+            group.create_task(self._keep_handing_over())
             group.create_task(self._snapshots(save))
             group.create_task(self._purges())
 
@@ -61,17 +63,21 @@ class Archive:
     def _row(self, reading: Reading, now_ms: int) -> ReadingRow:
         return ReadingRow(now_ms, reading.feature, reading.symbol, msgspec.json.encode(flatten(reading)))
 
-    async def _hand_over(self) -> None:
+    async def hand_over(self) -> None:
+        """Give the storage everything taken so far."""
+        batches, self._batches = self._batches, []
+        rows, self._rows = self._rows, []
+        liquidations = [one for batch in batches for one in batch.liquidations]
+        if liquidations:
+            await self._storage.add_liquidations(liquidations)
+        if rows:
+            await self._storage.add_readings(rows)
+
+    async def _keep_handing_over(self) -> None:
         while True:
             await self._due.wait()
             self._due.clear()
-            batches, self._batches = self._batches, []
-            rows, self._rows = self._rows, []
-            liquidations = [one for batch in batches for one in batch.liquidations]
-            if liquidations:
-                await self._storage.add_liquidations(liquidations)
-            if rows:
-                await self._storage.add_readings(rows)
+            await self.hand_over()
 
     async def _snapshots(self, save: Callable[[], None]) -> None:
         while True:
@@ -88,7 +94,8 @@ class Archive:
 
     async def _purge(self) -> None:
         for table, days in self._settings.retention_days.items():
-            before_ms = self._real.now_ms() - int(days * DAY_MS)
+            clock = self._real if table in _BY_REAL_TIME else self._clock
+            before_ms = clock.now_ms() - int(days * DAY_MS)
             gone = 0
             while (purged := await self._storage.purge(table, before_ms, _PURGE_ROWS)) == _PURGE_ROWS:
                 gone += purged

@@ -1,5 +1,6 @@
 """Picks the storage that DB_URL asks for."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +25,14 @@ def storage_for(
 ) -> Storage:
     """`sqlite:///local.db`, `sqlite:////absolute/path.db` or `postgresql://user:password@host:port/database`.
 
-    spool: file that takes everything while PostgreSQL is away. on_state: told when PostgreSQL goes (since when, ms UTC)
-    and when it is back (None). timeout_s: how long PostgreSQL may take before it counts as away.
+    spool: file that takes everything while PostgreSQL is away; its folder is made if need be. on_state: told when
+    PostgreSQL goes (since when, ms UTC) and when it is back (None). timeout_s: how long PostgreSQL may take before it counts as away.
     Raises ConfigError for anything else; its text never holds the URL, which may hold a password.
     """
     database = database_for(url, timeout_s=timeout_s)
     if isinstance(database, PostgresStorage):
+        with suppress(OSError):  # what is wrong with it is said when the file is opened
+            spool.parent.mkdir(parents=True, exist_ok=True)
         return FailoverStorage(database, SqliteStorage(spool), clock, on_state=on_state)
     return database
 

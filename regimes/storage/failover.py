@@ -60,9 +60,6 @@ class FailoverStorage(Store):
         self._tending: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        # Its folder is the program's own. Where it cannot be made, opening the file says why.
-        with suppress(OSError):
-            self.local.path.parent.mkdir(parents=True, exist_ok=True)
         await self.local.open()
         try:
             self._spool_id = await self.local.write(spool.identity)

@@ -35,7 +35,7 @@ def test_a_sample_of_a_market_event_shows_numbers_and_a_reason(kind: EventType) 
 def test_what_the_policy_makes_of_several_events_fulfils_the_schema_too() -> None:
     events = [sample(kind, NOW_MS) for kind in EventType]
     for made in (
-        bulletins.burst(events[:5], NOW_MS),
+        bulletins.burst(events[:5], NOW_MS - 30_000, NOW_MS),
         bulletins.digest(events, 3, NOW_MS),
         bulletins.cap_reached("x", 40, 40, NOW_MS),
     ):
