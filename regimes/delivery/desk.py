@@ -13,6 +13,7 @@ from regimes.alerting.render import render
 from regimes.clock import Clock
 from regimes.delivery.endpoints import Endpoint
 from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.errors import StorageError
 from regimes.events import Event, EventBody, body
 from regimes.storage.base import NewDelivery, Step, Storage
@@ -37,7 +38,8 @@ class AlertDesk:
     Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
     written with the events, such as what the engine knows; called once for each try to write, between two turns of
     the engine, so that it is the state right after the last event that is written with it. Called with True where a
-    `save` is to be written: then all of it is wanted, also what could be found elsewhere after a crash.
+    `save` is to be written: then all of it is wanted, also what could be found elsewhere after a crash. settings: how
+    long a message is worth sending.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class AlertDesk:
         links: Links = lambda _event: {},
         wake: Callable[[], None] = lambda: None,
         on_written: Callable[[Written], None] = lambda _written: None,
+        settings: DeliverySettings = DEFAULTS,
     ) -> None:
         self.policy = policy
         self.silences: Sequence[Silence] = ()
@@ -64,6 +67,7 @@ class AlertDesk:
         self._links = links
         self._wake = wake
         self._on_written = on_written
+        self._settings = settings
         self._waiting: list[Step] = []
         self._saving = False
         self._has_work = asyncio.Event()
@@ -93,7 +97,10 @@ class AlertDesk:
 
     async def load_silences(self) -> None:
         """Read the silences that people have made. Raises StorageError."""
-        self.silences = await self._storage.silences()
+        silences = await self._storage.silences()
+        if list(silences) != list(self.silences):
+            _log.info("silences_changed", silences=[silence.id for silence in silences])
+        self.silences = silences
 
     async def run(self) -> None:
         """Write what is taken until cancelled."""
@@ -142,7 +149,13 @@ class AlertDesk:
             reminder=dispatch.reminder,
             suppressed=max(0, dispatch.event.data.get("count", 1) - 1),
         )
-        return new_delivery(whole, message, self._endpoints[dispatch.endpoint], now_ms=self._clock.now_ms())
+        return new_delivery(
+            whole,
+            message,
+            self._endpoints[dispatch.endpoint],
+            now_ms=self._clock.now_ms(),
+            settings=self._settings,
+        )
 
     def _body(self, event: Event) -> EventBody:
         return body(event, links=dict(self._links(event)))

@@ -69,6 +69,7 @@ class Alerts:
             links=links_of(settings),
             wake=self.outbox.wake,
             on_written=self._written,
+            settings=settings.delivery,
         )
         self.health = Health(settings, self.watch, channels, real, redact=redact)
         self._archive = Archive(storage, settings.storage, clock, real)

@@ -43,7 +43,15 @@ def test_a_local_database_and_no_endpoint_are_said_too(cli: Cli) -> None:
             {"REGIMES__DELIVERY__FALLBACK": "nobody"},
             "delivery.fallback: no endpoint 'nobody'; there are none",
         ),
+        (
+            {"WEBHOOKS_ALL": "https://api.telegram.org/hidden"},
+            "URL 1: Telegram is https://api.telegram.org/bot",
+        ),
+        ({"WEBHOOKS_ALL": "https://hooks.slack.com/hidden"}, "URL 1: a Slack incoming webhook is"),
+        ({"WEBHOOKS_ALL": "http://h/1, http://[hidden/x"}, "WEBHOOKS_ALL: URL 2: is no URL"),
+        ({"WEBHOOKS_ALL": "hidden-no-url"}, "WEBHOOKS_ALL: URL 1: has no scheme"),
         ({"DB_URL": "hidden"}, "DB_URL must be"),
+        ({"DB_URL": "postgresql://u:hidden[@h:x/y"}, "DB_URL must be"),
     ],
 )
 def test_a_mistake_about_delivery_or_database_is_found_before_the_start(
