@@ -41,6 +41,8 @@ QUIET: Final = Outcome()
 class Engine:
     """Takes observations past the intake to the features that want them, and keeps what they say.
 
+    An unfinished bar is checked and moves time, but reaches no feature.
+
     Synchronous, without clock, randomness or input and output: time passes by `Tick` alone.
 
     latest: the newest reading by (feature name, symbol). open_events: events that have not been closed, by id.
@@ -90,6 +92,8 @@ class Engine:
         if rejection is not None:
             return Outcome(rejected=rejection)
         self.now_ms = max(self.now_ms, _event_time(observation))
+        if isinstance(observation, Candle) and not observation.closed:
+            return QUIET
         outcome = QUIET
         for feature in self._routes.get(type(observation), ()):
             output = feature.update(observation)
