@@ -1,5 +1,7 @@
 """The desk obeys the expiry settings and tells of silences that change."""
 
+import asyncio
+
 from structlog.testing import capture_logs
 
 from regimes.alerting.policy import Policy
@@ -20,7 +22,12 @@ ROUTES = [Route(endpoint=one.name, sources=one.routes, minimum=Severity.INFO) fo
 
 def desk(storage: WatchedStorage, settings: DeliverySettings) -> AlertDesk:
     return AlertDesk(
-        Policy(AlertingSettings(), ROUTES), storage, ENDPOINTS, SystemClock(), state=dict, settings=settings
+        Policy(AlertingSettings(), ROUTES),
+        storage,
+        ENDPOINTS,
+        SystemClock(),
+        state=lambda _whole: {},
+        settings=settings,
     )
 
 
