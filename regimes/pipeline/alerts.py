@@ -108,7 +108,7 @@ class Alerts:
                 self._archive.run(self._save),
                 self._save_first(),
                 self._every(POLICY_S, self._let_policy_speak),
-                self._every(HEALTH_S, self._look_around),
+                self._every(HEALTH_S, self.look),
             ):
                 group.create_task(part)
 
@@ -145,7 +145,8 @@ class Alerts:
             # Before that an episode may look open that has ended while nobody watched.
             self.desk.tick(self._now_ms())
 
-    async def _look_around(self) -> None:
+    async def look(self) -> None:
+        """Look at the whole service now; what is wrong, or well again, is told."""
         with suppress(StorageError):
             await self.desk.load_silences()
         if self._pipeline is not None:

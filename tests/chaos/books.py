@@ -28,6 +28,8 @@ class Books(msgspec.Struct):
     peaks: dict[str, int]
     cascades: set[str]
     closed: set[str]
+    order: Sequence[tuple[str, str]]
+    """Event and phase of each state, as they were stored."""
     deliveries: Sequence[Delivery]
     decided: set[tuple[str, int, str]]
     """Event, revision and endpoint of all that was to be sent."""
@@ -56,7 +58,7 @@ async def read(storage: Store) -> Books:
     """Read everything."""
     rows = await storage.read(
         lambda session: session.rows(
-            "SELECT id, revision, symbol, phase, body, event_type FROM market_events ORDER BY id, revision"
+            "SELECT id, revision, symbol, phase, body, event_type FROM market_events ORDER BY position"
         )
     )
     sent = await storage.read(
@@ -80,6 +82,7 @@ async def read(storage: Store) -> Books:
         revisions=dict(revisions),
         peaks=dict(peaks),
         cascades={row[0] for row in rows if row[5] == CASCADE},
+        order=[(row[0], row[3]) for row in rows],
         closed={row[0] for row in rows if row[3] == "closed"},
         deliveries=await storage.deliveries(event_id=None, status=None, limit=EVERYTHING),
         decided={tuple(row) for row in sent},
@@ -94,6 +97,8 @@ def check(books: Books, hooks: Sequence[Receiver], endpoints: Sequence[str]) -> 
         assert revisions == list(range(len(revisions))), (
             f"states missing of {books.symbols[event_id]}: {revisions}"
         )
+    overlapping = [symbol for symbol in set(books.symbols.values()) if not _in_turn(books, symbol)]
+    assert not overlapping, f"an episode began before the last one had ended: {overlapping}"
     assert books.open_in_engine == books.cascades - books.closed, "the engine and its events do not agree"
 
     stored = {(d.event_id, d.revision, d.endpoint) for d in books.deliveries}
@@ -119,6 +124,13 @@ def check(books: Books, hooks: Sequence[Receiver], endpoints: Sequence[str]) -> 
             assert len(set(bodies)) == 1, f"one webhook-id, several bodies: {name}"
             whole = msgspec.json.decode(bodies[0])
             assert (whole["id"], whole["revision"]) == (mine[name].event_id, mine[name].revision)
+
+
+def _in_turn(books: Books, symbol: str) -> bool:
+    """Whether each cascade of a symbol ended before the next began."""
+    mine = [(event_id, phase) for event_id, phase in books.order if event_id in books.of(symbol)]
+    openings = [at for at, (_, phase) in enumerate(mine) if phase == "opened"]
+    return all(at == 0 or mine[at - 1][1] == "closed" for at in openings)
 
 
 def check_strikes(books: Books, struck: Sequence[str]) -> int:
