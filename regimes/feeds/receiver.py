@@ -45,10 +45,11 @@ class Recent:
         """True the first time. now: monotonic seconds."""
         if now - self._turned_at > _REMEMBER_S or len(self._young) >= _REMEMBER_MOST:
             self._old, self._young, self._turned_at = self._young, set(), now
-        if found in self._young or found in self._old:
+        if self._old and found in self._old:
             return False
+        before = len(self._young)
         self._young.add(found)
-        return True
+        return len(self._young) > before
 
 
 class Receiver:
@@ -132,8 +133,9 @@ class Receiver:
             return
         self._mark_ms[found.symbol] = found.ts_ms
         self.marks[found.symbol] = found.mark_price
-        if found.next_funding_ms is not None:
-            self._funding.announced(found.symbol, found.next_funding_ms)
+        next_ms = found.next_funding_ms
+        if next_ms is not None and next_ms != self._funding.next_ms.get(found.symbol):
+            self._funding.announced(found.symbol, next_ms)
         self._put(found)
 
     def ignored(self, url: str, event: object) -> None:
