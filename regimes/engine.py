@@ -9,7 +9,17 @@ import msgspec
 
 from regimes.errors import DataError
 from regimes.events import Event, Phase
-from regimes.features.base import NOTHING, Feature, FeatureSettings, Need, Output, Reading, Universe
+from regimes.features.base import (
+    NOTHING,
+    Condensable,
+    Feature,
+    FeatureSettings,
+    Need,
+    Output,
+    Reading,
+    Snapshot,
+    Universe,
+)
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation
 from regimes.package import combine, market_state
@@ -120,19 +130,22 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""
-        return msgspec.msgpack.encode(
-            {
-                "version": SNAPSHOT_VERSION,
-                "fingerprint": self._fingerprint,
-                "now_ms": self.now_ms,
-                "intake": self.intake.snapshot(),
-                "open_events": list(self.open_events.values()),
-                "features": {feature.name: feature.snapshot() for feature in self.features},
-            }
-        )
+        features = {feature.name: feature.snapshot() for feature in self.features}
+        return self._packed(self.intake.snapshot(), features)
+
+    def gist(self) -> bytes:
+        """A snapshot without the liquidations of the last day: small enough to be written with each event.
+
+        To be restored over an earlier whole snapshot that has been given the liquidations since.
+        """
+        features = {
+            feature.name: feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
+            for feature in self.features
+        }
+        return self._packed(self.intake.gist(), features)
 
     def restore(self, snapshot: bytes) -> None:
-        """Take back a snapshot into a fresh engine with the same features, settings and symbols.
+        """Take back a snapshot into a fresh engine with the same features, settings and symbols; then perhaps a gist.
 
         Raises DataError if it is damaged, of another version, or was made with other settings.
         """
@@ -154,6 +167,18 @@ class Engine:
         events = msgspec.convert(state["open_events"], list[Event])
         self.open_events = {event.id: event for event in events}
         self.latest = self._all_readings()
+
+    def _packed(self, intake: Mapping[str, Any], features: Mapping[str, Snapshot]) -> bytes:
+        return msgspec.msgpack.encode(
+            {
+                "version": SNAPSHOT_VERSION,
+                "fingerprint": self._fingerprint,
+                "now_ms": self.now_ms,
+                "intake": intake,
+                "open_events": list(self.open_events.values()),
+                "features": features,
+            }
+        )
 
     def _combine(self, symbol: str, market: Mapping[str, Any]) -> dict[str, Any]:
         readings = {

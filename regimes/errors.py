@@ -1,9 +1,10 @@
-"""The three ways in which something can be wrong, by whose turn it is to act.
+"""The ways in which something can be wrong, by whose turn it is to act.
 
 RegimesError
 ├── ConfigError     the operator: a setting or an argument
 ├── DataError       the sender: an observation, a file, a frame
-└── VenueError      the exchange: blocked, banned, gone
+├── VenueError      the exchange: blocked, banned, gone
+└── StorageError    the database: away, full, of another version
 """
 
 
@@ -21,3 +22,7 @@ class DataError(RegimesError):
 
 class VenueError(RegimesError):
     """An exchange will not serve us, and asking again will not help. The text says what to change."""
+
+
+class StorageError(RegimesError):
+    """The database cannot be reached, is full, or is of another version. The text says which and what to do."""

@@ -12,6 +12,8 @@ from regimes.config import Settings
 from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
 from regimes.pipeline import Pipeline
+from regimes.pipeline.alerts import Alerts, open_alerts
+from regimes.pipeline.pipeline import only
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _LEVELS: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
@@ -21,15 +23,32 @@ log = structlog.get_logger()
 async def serve(settings: Settings, *, clock: Clock | None = None) -> None:
     """Run until SIGTERM or SIGINT; a second signal ends the process at once.
 
-    Raises ConfigError, VenueError when no venue will serve us, and whatever a bug raises.
+    Raises ConfigError, StorageError when the database is of another version, VenueError when no venue will serve us,
+    and whatever a bug raises.
     """
     stop = asyncio.Event()
-    pipeline = Pipeline(settings, clock=clock or SystemClock())
-    pipeline.subscribe(on_event=log_event, on_progress=log_progress)
+    clock = clock or SystemClock()
     stop_on_signals(stop)
     log.info("starting", symbols=list(settings.symbols), timeframes=list(settings.timeframes))
-    await pipeline.run(stop)
+    async with open_alerts(settings, clock) as alerts:
+        log.info("endpoints", names=[endpoint.name for endpoint in alerts.endpoints])
+        pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume())
+        pipeline.subscribe(on_event=log_event, on_progress=log_progress)
+        await run_together(pipeline, alerts, stop)
     log.info("stopped", dropped=pipeline.queue.dropped.total())
+
+
+async def run_together(pipeline: Pipeline, alerts: Alerts, stop: asyncio.Event) -> None:
+    """Run a pipeline and its alerts until `stop` is set; then the pipeline ends first and the alerts close in order."""
+    alerts.attach(pipeline)
+    try:
+        async with asyncio.TaskGroup() as group:
+            beside = group.create_task(alerts.run())
+            await pipeline.run(stop)
+            await alerts.close()
+            beside.cancel()
+    except* Exception as errors:
+        raise only(errors) from errors
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

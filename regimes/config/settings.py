@@ -2,7 +2,6 @@
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import msgspec
@@ -17,10 +16,13 @@ from pydantic import (
     model_validator,
 )
 
+from regimes.alerting.settings import AdminSettings, AlertingSettings
 from regimes.config.features import section_types
+from regimes.delivery.settings import DeliverySettings
 from regimes.features.base import FeatureSettings, Universe
 from regimes.feeds.settings import VenuesSettings
 from regimes.logs import LogSettings
+from regimes.storage.settings import StorageSettings
 from regimes.timeframe import HOUR_MS, to_ms
 
 _TOP: Final = re.compile(r"top:([1-9][0-9]{0,2})")
@@ -100,18 +102,6 @@ class PipelineSettings(BaseModel):
     )
 
 
-class StorageSettings(BaseModel):
-    """What is kept on disk."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    cache_dir: Path = Field(
-        Path(".regimes/cache"),
-        description="Folder for candles already fetched, so that a restart asks only for what is missing. "
-        "A relative path starts at the folder the program is started in.",
-    )
-
-
 class Settings(BaseModel):
     """All settings. Made by `load`, which also adds one section for each installed feature."""
 
@@ -133,7 +123,10 @@ class Settings(BaseModel):
     )
     venues: VenuesSettings = Field(default_factory=VenuesSettings)
     pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    alerting: AlertingSettings = Field(default_factory=AlertingSettings)
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
+    admin: AdminSettings = Field(default_factory=AdminSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 

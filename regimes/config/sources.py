@@ -10,6 +10,7 @@ import msgspec
 from dotenv import dotenv_values
 
 from regimes.config.settings import Origin
+from regimes.delivery.settings import ROUTES
 from regimes.errors import ConfigError
 
 PREFIX: Final = "REGIMES__"
@@ -18,6 +19,9 @@ CONFIG_VARIABLE: Final = "REGIMES_CONFIG"
 VARIABLES: Final = {
     "BINANCE_API_KEY": "venues.api_key",
     "BINANCE_SECRET": "venues.secret",
+    "DB_URL": "storage.url",
+    **{f"WEBHOOKS_{route}": f"delivery.webhooks_{route.lower()}" for route in ROUTES},
+    "WEBHOOK_SECRET": "delivery.webhook_secret",
     "LOG_LEVEL": "log.level",
     "LOG_FILE": "log.file",
 }

@@ -33,11 +33,17 @@ class BinanceFeed:
     """Binance's family of venues as one feed: `open`, `warmup`, then `run` until cancelled, and `close`.
 
     venues: where from and how patiently. universe: what to watch. cache_dir: where closed candles are kept between
-    runs, None for nowhere. Also an async context manager (open and close). One instance runs once.
+    runs, None for nowhere. seen_until_ms: up to when an earlier run has seen every liquidation. Also an async context manager (open and close). One instance runs once.
     """
 
     def __init__(
-        self, venues: VenuesSettings, universe: Universe, clock: Clock, cache_dir: Path | None = None
+        self,
+        venues: VenuesSettings,
+        universe: Universe,
+        clock: Clock,
+        cache_dir: Path | None = None,
+        *,
+        seen_until_ms: int | None = None,
     ) -> None:
         names: list[str] = [name for name in (venues.spot, venues.derivatives) if name]
         if not names:
@@ -52,6 +58,7 @@ class BinanceFeed:
         self._reach: dict[tuple[DataKind, str, str], int] = {}
         self._sessions: dict[str, Session] = {}
         self._opened = False
+        self._seen_until_ms = seen_until_ms
 
     async def open(self) -> None:
         """Reach the venues, compare clocks, check the symbols.
@@ -139,6 +146,7 @@ class BinanceFeed:
             prices=venue is self._price_venue,
             derivatives=venue is self._derivatives_venue,
             reach=self._reach,
+            seen_until_ms=self._seen_until_ms,
         )
         await session.run()
 

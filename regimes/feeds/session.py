@@ -55,6 +55,7 @@ class Session:
         prices: bool,
         derivatives: bool,
         reach: Reach,
+        seen_until_ms: int | None,
     ) -> None:
         self._venue = venue
         self._ids = dict(venue.market_ids(symbols))
@@ -64,6 +65,7 @@ class Session:
         self._back = sink if isinstance(sink, BackPressure) else None
         self._prices = prices
         self._derivatives = derivatives
+        self._seen_until_ms = seen_until_ms or 0
         self._held = asyncio.Event()
         self._gaps: dict[DataKind, GapTeller] = {
             kind: GapTeller(venue.name, kind, clock, self._put)
@@ -157,7 +159,8 @@ class Session:
     async def run(self) -> None:
         """Deliver for ever. Raises an ExceptionGroup with the VenueError when the venue closes itself to us."""
         if self._derivatives:
-            self._gaps["liquidation"].begin(self._clock.now_ms() - DAY_MS, "not yet running")
+            unseen_from_ms = max(self._clock.now_ms() - DAY_MS, self._seen_until_ms)
+            self._gaps["liquidation"].begin(unseen_from_ms, "not running")
         async with asyncio.TaskGroup() as group:
             for line in self._lines:
                 group.create_task(line.run())

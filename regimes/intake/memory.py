@@ -102,8 +102,8 @@ class KeyMemory:
         """Both generations."""
         return {
             "since_ms": self._since_ms,
-            "new": [list(k) for k in self._new],
-            "old": [list(k) for k in self._old],
+            "new": list(self._new),
+            "old": list(self._old),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import merge
 from typing import Any, Final, TypeAlias
 
 import structlog
@@ -19,8 +20,10 @@ from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
 from regimes.observations import Observation, Tick
+from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
-from regimes.pipeline.replay import replay
+from regimes.pipeline.replay import known_at_ms, replay
+from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
 from regimes.pipeline.timed import TimedSink
 
@@ -29,6 +32,7 @@ SHORTEST_PAUSE_S: Final = 0.02
 OnReading: TypeAlias = Callable[[Reading], None]
 OnEvent: TypeAlias = Callable[[Event], None]
 OnProgress: TypeAlias = Callable[[Progress], None]
+OnBatch: TypeAlias = Callable[[Batch], None]
 log = structlog.get_logger()
 
 
@@ -36,10 +40,12 @@ class Pipeline:
     """The program without its process: `run` it until told to stop, or compute everything once.
 
     settings: what to watch and how; read from files and environment when left out. clock: event time; the
-    machine's when left out. One instance runs once.
+    machine's when left out. resume: where an earlier run stopped. One instance runs once.
     """
 
-    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, *, clock: Clock | None = None, resume: Resume | None = None
+    ) -> None:
         self.settings = settings or load()
         self.clock = clock or SystemClock()
         self.queue = ObservationQueue(self.settings.pipeline.queue_capacity)
@@ -52,6 +58,8 @@ class Pipeline:
         self._on_reading: list[OnReading] = []
         self._on_event: list[OnEvent] = []
         self._on_progress: list[OnProgress] = []
+        self._on_batch: list[OnBatch] = []
+        self._resume = resume or Resume()
 
     @property
     def engine(self) -> Engine:
@@ -66,14 +74,16 @@ class Pipeline:
         on_reading: OnReading | None = None,
         on_event: OnEvent | None = None,
         on_progress: OnProgress | None = None,
+        on_batch: OnBatch | None = None,
     ) -> None:
-        """Call back for each reading, each event, and each part of the history that is in.
+        """Call back for each reading, each event, each part of the history that is in, and each turn of the engine.
 
         Callbacks run inside the engine's turn: they must be quick, and what they raise ends the pipeline.
         """
         self._on_reading += [on_reading] if on_reading else []
         self._on_event += [on_event] if on_event else []
         self._on_progress += [on_progress] if on_progress else []
+        self._on_batch += [on_batch] if on_batch else []
 
     async def compute_all_features(self) -> Mapping[str, dict[str, Any]]:
         """Fetch the history, compute everything once, and return the combined package of each symbol.
@@ -111,6 +121,10 @@ class Pipeline:
         """How live each stream is; empty before the feed runs."""
         return self._feed.status() if self._feed else []
 
+    def clock_offsets_ms(self) -> Mapping[str, int]:
+        """Each venue's time minus this machine's, as far as it has been compared."""
+        return self._feed.clock_offsets_ms() if self._feed else {}
+
     def readiness(self) -> Readiness:
         """What is missing before everything works."""
         if self._feed is None or self._engine is None:
@@ -122,21 +136,28 @@ class Pipeline:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
         universe = self.settings.universe(symbols)
         self._engine = Engine.build(installed(), universe, self.settings.sections())
+        seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
         self._feed = BinanceFeed(
-            self.settings.venues, universe, self.clock, self.settings.storage.cache_dir.expanduser()
+            self.settings.venues,
+            universe,
+            self.clock,
+            self.settings.storage.cache_dir.expanduser(),
+            seen_until_ms=seen_until_ms,
         )
         return self._feed, self._engine
 
-    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> None:
+    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Sequence[Event]:
+        """Take the history; what became true while nobody watched."""
         began = self.clock.monotonic()
         history = await feed.warmup(engine.needs(), self._progress)
-        taken = await replay(
+        replayed = await replay(
             engine,
-            history.observations(),
+            merge(history.observations(), self._resume.liquidations, key=known_at_ms),
             self.clock.now_ms(),
             interval_ms=int(self.settings.pipeline.interval_seconds * 1000),
         )
-        log.info("warmed_up", observations=taken, seconds=round(self.clock.monotonic() - began, 1))
+        log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
+        return replayed.events if self._resume.goes_on else []
 
     def _progress(self, progress: Progress) -> None:
         for callback in self._on_progress:
@@ -145,8 +166,11 @@ class Pipeline:
     async def _work(self) -> None:
         feed, engine = await self._prepare()
         async with feed:
-            await self._warm_up(feed, engine)
+            missed = await self._warm_up(feed, engine)
+            # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
             self.live.set()
+            if missed:
+                self._hand_on(Batch(engine.now_ms, events=missed))
             try:
                 async with asyncio.TaskGroup() as group:
                     for part in (
@@ -158,7 +182,7 @@ class Pipeline:
                     ):
                         group.create_task(part)
             except* Exception as errors:
-                raise _only(errors) from errors
+                raise only(errors) from errors
 
     async def _consume(self) -> None:
         while True:
@@ -166,15 +190,27 @@ class Pipeline:
             await asyncio.sleep(0)
 
     def _step_all(self, observations: Iterable[Observation]) -> None:
-        step = self.engine.step
+        """Take observations as one turn; what they bring about is handed on together."""
+        step, turn = self.engine.step, Gatherer()
         for observation in observations:
             outcome = step(observation)
-            for event in outcome.events:
-                for on_event in self._on_event:
-                    on_event(event)
-            for reading in outcome.readings:
-                for on_reading in self._on_reading:
-                    on_reading(reading)
+            if outcome.rejected is None:
+                turn.accepted(observation)
+            if outcome.events:
+                turn.events += outcome.events
+            if outcome.readings:
+                turn.readings += outcome.readings
+        self._hand_on(turn.batch(self.engine.now_ms))
+
+    def _hand_on(self, batch: Batch) -> None:
+        for event in batch.events:
+            for on_event in self._on_event:
+                on_event(event)
+        for reading in batch.readings:
+            for on_reading in self._on_reading:
+                on_reading(reading)
+        for on_batch in self._on_batch:
+            on_batch(batch)
 
     async def _tick(self) -> None:
         pause_s = max(self.settings.pipeline.interval_seconds / self.clock.speed, SHORTEST_PAUSE_S)
@@ -209,7 +245,7 @@ def _refuse_silence(feed: BinanceFeed, settings: Settings) -> None:
         raise VenueError(f"no venue can be reached ({words}); check the network, or run `regimes doctor`")
 
 
-def _only(errors: ExceptionGroup[Exception]) -> Exception:
+def only(errors: ExceptionGroup[Exception]) -> Exception:
     """The error inside a group of one, however deep; the group itself where there are several."""
     error: Exception = errors
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:

@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from regimes.engine import Engine
+from regimes.events import Event
 from regimes.observations import Candle, Observation, Tick
 from regimes.timeframe import HOUR_MS, to_ms
 
@@ -23,38 +26,50 @@ def known_at_ms(observation: Observation) -> int:
     return observation.ts_ms
 
 
-async def replay(engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int) -> int:
+class Replayed(msgspec.Struct):
+    """How many observations were taken, and the events they brought about."""
+
+    taken: int = 0
+    events: list[Event] = []
+
+
+async def replay(
+    engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int
+) -> Replayed:
     """Take history known by `now_ms`, with a tick an hour in its last days and a single one for all before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
-    of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have; what
-    they announced then is not passed on. Other tasks get a turn after each thousand. Returns how many observations
-    were taken.
+    of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have. Other
+    tasks get a turn after each thousand.
     """
-    end_ms, taken = 0, 0
+    done, end_ms = Replayed(), 0
     judged_from_ms = (now_ms // HOUR_MS - _judged_hours(len(engine.universe.symbols))) * HOUR_MS
+
+    def step(observation: Observation) -> None:
+        done.events += engine.step(observation).events
+
+    def tick(ts_ms: int) -> None:
+        if engine.now_ms <= ts_ms <= now_ms:
+            step(Tick(ts_ms))
+
     for item in history:
         known_ms = known_at_ms(item)
         if known_ms > now_ms:
             break
         if known_ms > end_ms:
             if end_ms:
-                _tick(engine, end_ms + interval_ms, now_ms)
+                tick(end_ms + interval_ms)
             # The hour in which it was known, or all that is too old to be judged hour by hour.
             end_ms = max(-(-known_ms // HOUR_MS) * HOUR_MS, judged_from_ms)
-            _tick(engine, end_ms, now_ms)
-        engine.step(item)
-        taken += 1
-        if taken % TURN == 0:
+            # Time goes before data, else the newest would be refused as coming from the future.
+            tick(min(end_ms, now_ms))
+        step(item)
+        done.taken += 1
+        if done.taken % TURN == 0:
             await asyncio.sleep(0)
-    engine.step(Tick(now_ms))
-    return taken
+    step(Tick(now_ms))
+    return done
 
 
 def _judged_hours(symbols: int) -> int:
     return max(FEWEST_HOURS, min(JUDGED_HOURS, SYMBOL_HOURS // max(symbols, 1)))
-
-
-def _tick(engine: Engine, ts_ms: int, now_ms: int) -> None:
-    if engine.now_ms <= ts_ms <= now_ms:
-        engine.step(Tick(ts_ms))

@@ -1,0 +1,193 @@
+"""The desk between engine and outbox: events go through the policy into storage, whole, before anything is sent."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from regimes.alerting.policy import Policy
+from regimes.alerting.records import Decision, Dispatch, Silence, Verdicts
+from regimes.alerting.render import render
+from regimes.clock import Clock
+from regimes.delivery.endpoints import Endpoint
+from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
+from regimes.errors import StorageError
+from regimes.events import Event, EventBody, body
+from regimes.storage.base import NewDelivery, Step, Storage
+
+_PAUSES_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+_log = structlog.get_logger(__name__)
+
+Links = Callable[[Event], Mapping[str, str]]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What has just become durable."""
+
+    events: Sequence[EventBody]
+    decisions: Sequence[Decision]
+
+
+class AlertDesk:
+    """Takes events in the engine's turn, writes them in order, and wakes the outbox once they are on disk.
+
+    Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
+    Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
+    written with the events, such as what the engine knows; called once for each try to write, between two turns of
+    the engine, so that it is the state right after the last event that is written with it. Called with True where a
+    `save` is to be written: then all of it is wanted, also what could be found elsewhere after a crash. settings: how
+    long a message is worth sending.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        storage: Storage,
+        endpoints: Sequence[Endpoint],
+        clock: Clock,
+        *,
+        state: Callable[[bool], Mapping[str, bytes]],
+        links: Links = lambda _event: {},
+        wake: Callable[[], None] = lambda: None,
+        on_written: Callable[[Written], None] = lambda _written: None,
+        settings: DeliverySettings = DEFAULTS,
+    ) -> None:
+        self.policy = policy
+        self.silences: Sequence[Silence] = ()
+        self.failing_since: float | None = None
+        """Monotonic time since which the database has refused steps; None while it takes them."""
+        self.last_error = ""
+        self._storage = storage
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._clock = clock
+        self._state = state
+        self._links = links
+        self._wake = wake
+        self._on_written = on_written
+        self._settings = settings
+        self._waiting: list[Step] = []
+        self._saving = False
+        self._has_work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def waiting(self) -> int:
+        """Steps that are not on disk yet."""
+        return len(self._waiting)
+
+    def take(self, events: Sequence[Event], now_ms: int) -> None:
+        """Decide about events; they and what follows from them will be written together."""
+        verdicts = [self.policy.decide(event, now_ms, self.silences) for event in events]
+        self._put(events, verdicts)
+
+    def tick(self, now_ms: int) -> None:
+        """Let the policy send what has become due."""
+        verdicts = self.policy.tick(now_ms, self.silences)
+        if verdicts.decisions:
+            self._put([], [verdicts])
+
+    def save(self) -> None:
+        """Write all of the state, so that a restart goes on from here."""
+        self._saving = True
+        self._add(Step())
+
+    async def load_silences(self) -> None:
+        """Read the silences that people have made. Raises StorageError."""
+        silences = await self._storage.silences()
+        if list(silences) != list(self.silences):
+            _log.info("silences_changed", silences=[silence.id for silence in silences])
+        self.silences = silences
+
+    async def run(self) -> None:
+        """Write what is taken until cancelled."""
+        failures = 0
+        while True:
+            await self._has_work.wait()
+            steps, self._waiting = self._waiting, []
+            self._has_work.clear()
+            step, saving, self._saving = _joined(steps), self._saving, False
+            try:
+                await self._storage.commit(msgspec.structs.replace(step, state=self._state(saving)))
+            except StorageError as error:
+                self._saving |= saving
+                self._refused(step, error)
+                await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+                failures += 1
+            except BaseException:
+                self._waiting.insert(0, step)
+                raise
+            else:
+                failures, self.failing_since = 0, None
+                self._told(step)
+
+    async def drained(self) -> None:
+        """Wait until everything taken is on disk."""
+        await self._idle.wait()
+
+    def _put(self, events: Sequence[Event], verdicts: Sequence[Verdicts]) -> None:
+        made = [sent.event for each in verdicts for sent in each.dispatches if not sent.reminder]
+        known = {(event.id, event.revision) for event in events}
+        # Bursts, digests and notices are events of the policy's own; what is repeated is stored already.
+        own = {(event.id, event.revision): event for event in made if (event.id, event.revision) not in known}
+        self._add(
+            Step(
+                events=[self._body(event) for event in [*events, *own.values()]],
+                decisions=[decision for each in verdicts for decision in each.decisions],
+                deliveries=[self._delivery(dispatch) for each in verdicts for dispatch in each.dispatches],
+            )
+        )
+
+    def _delivery(self, dispatch: Dispatch) -> NewDelivery:
+        whole = self._body(dispatch.event)
+        message = render(
+            whole,
+            may_edit=dispatch.edit,
+            reminder=dispatch.reminder,
+            suppressed=max(0, dispatch.event.data.get("count", 1) - 1),
+        )
+        return new_delivery(
+            whole,
+            message,
+            self._endpoints[dispatch.endpoint],
+            now_ms=self._clock.now_ms(),
+            settings=self._settings,
+        )
+
+    def _body(self, event: Event) -> EventBody:
+        return body(event, links=dict(self._links(event)))
+
+    def _add(self, step: Step) -> None:
+        self._waiting.append(step)
+        self._has_work.set()
+        self._idle.clear()
+
+    def _refused(self, step: Step, error: StorageError) -> None:
+        if self.failing_since is None:
+            self.failing_since = self._clock.monotonic()
+            _log.error("alerts_not_stored", error=str(error), waiting=len(self._waiting) + 1)
+        self.last_error = str(error)
+        self._waiting.insert(0, step)
+        self._has_work.set()
+
+    def _told(self, step: Step) -> None:
+        if not self._waiting:
+            self._idle.set()
+        if step.deliveries:
+            self._wake()
+        if step.events or step.decisions:
+            self._on_written(Written(step.events, step.decisions))
+
+
+def _joined(steps: Sequence[Step]) -> Step:
+    """Several steps as one, in order."""
+    if len(steps) == 1:
+        return steps[0]
+    return Step(
+        events=[event for step in steps for event in step.events],
+        decisions=[decision for step in steps for decision in step.decisions],
+        deliveries=[delivery for step in steps for delivery in step.deliveries],
+    )

@@ -1,0 +1,270 @@
+"""Everything between the engine's events and the people: storage, policy, outbox, and the watch over the service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+
+from regimes.alerting.policy import Policy
+from regimes.alerting.records import Route
+from regimes.alerting.system import SystemWatch
+from regimes.clock import Clock, SystemClock
+from regimes.config import Settings
+from regimes.delivery.channel import Channel, open_channels
+from regimes.delivery.desk import AlertDesk, Written
+from regimes.delivery.endpoints import Endpoint, parse_endpoints
+from regimes.delivery.outbox import Outbox
+from regimes.delivery.signing import parse_secrets
+from regimes.delivery.targets import apprise
+from regimes.errors import StorageError
+from regimes.events import Event
+from regimes.observations import Liquidation
+from regimes.pipeline.archive import Archive
+from regimes.pipeline.batch import Batch
+from regimes.pipeline.health import Health
+from regimes.pipeline.pipeline import Pipeline
+from regimes.pipeline.resume import GIST, WHOLE, Resume
+from regimes.redact import Redactor
+from regimes.storage.base import Storage
+from regimes.storage.factory import storage_for
+
+POLICY_S: Final = 0.5
+HEALTH_S: Final = 2.0
+CLOSE_S: Final = 4.0
+_MOST_LIQUIDATIONS: Final = 1_000_000
+_log = structlog.get_logger(__name__)
+
+
+class Alerts:
+    """One pipeline's alerts. Open with `open_alerts`, hand `resume` to the pipeline, `attach` it, then `run`.
+
+    storage, outbox, desk and health are there to be asked by commands and pages.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, storage: Storage, channels: tuple[Channel, ...], real: Clock
+    ) -> None:
+        self.storage = storage
+        self.endpoints = tuple(channel.endpoint for channel in channels)
+        self.watch = SystemWatch()
+        redact = Redactor.of(settings)
+        self.outbox = Outbox(
+            channels,
+            storage,
+            real,
+            timeout_s=settings.delivery.timeout_seconds,
+            fallback=settings.delivery.fallback,
+            on_disabled=self._disabled,
+            redact=redact,
+        )
+        self.desk = AlertDesk(
+            Policy(settings.alerting, routes(self.endpoints, settings)),
+            storage,
+            self.endpoints,
+            real,
+            state=self._state,
+            links=links_of(settings),
+            wake=self.outbox.wake,
+            on_written=self._written,
+            settings=settings.delivery,
+        )
+        self.health = Health(settings, self.watch, channels, real, redact=redact)
+        self._archive = Archive(storage, settings.storage, clock, real)
+        self._settings = settings
+        self._clock = clock
+        self._pipeline: Pipeline | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._sent = asyncio.Event()
+        self._on_written: list[Callable[[Written], None]] = []
+
+    def on_written(self, callback: Callable[[Written], None]) -> None:
+        """Tell of events once they are on disk."""
+        self._on_written.append(callback)
+
+    async def resume(self) -> Resume:
+        """Read what the run before this one left. Raises StorageError."""
+        state = await self.storage.load_state()
+        if "policy" in state:
+            self.desk.policy.restore(state["policy"])
+        if "system" in state:
+            self.watch.restore(state["system"])
+        await self.desk.load_silences()
+        return Resume(state, self._liquidations_since)
+
+    def attach(self, pipeline: Pipeline) -> None:
+        """Take what the pipeline brings about."""
+        self._pipeline = pipeline
+        pipeline.subscribe(on_batch=self._took)
+
+    async def run(self) -> None:
+        """Decide, write, send and watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for part in (
+                self.desk.run(),
+                self._send(),
+                self._archive.run(self._save),
+                self._save_first(),
+                self._every(POLICY_S, self._let_policy_speak),
+                self._every(HEALTH_S, self.look),
+            ):
+                group.create_task(part)
+
+    async def close(self) -> None:
+        """Write the last state and what still waits; finish what is being sent, send nothing more."""
+        await self._archive.hand_over()
+        self._save()
+        try:
+            await asyncio.wait_for(self.desk.drained(), CLOSE_S)
+        except TimeoutError:
+            _log.error("alerts_left_unstored", waiting=self.desk.waiting, error=self.desk.last_error)
+        self.outbox.close()
+        # What takes longer is left to its lease, and sent again by the next run.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._sent.wait(), CLOSE_S / 2)
+
+    async def _send(self) -> None:
+        try:
+            await self.outbox.run()
+        finally:
+            self._sent.set()
+
+    async def _liquidations_since(self, since_ms: int) -> Sequence[Liquidation]:
+        return await self.storage.liquidations(since_ms=since_ms, symbol=None, limit=_MOST_LIQUIDATIONS)
+
+    def _took(self, batch: Batch) -> None:
+        self._archive.take(batch)
+        events = [*batch.events, *self.health.gaps(batch)]
+        if events:
+            self.desk.take(events, batch.now_ms)
+
+    def _let_policy_speak(self) -> None:
+        if self._is_live:
+            # Before that an episode may look open that has ended while nobody watched.
+            self.desk.tick(self._now_ms())
+
+    async def look(self) -> None:
+        """Look at the whole service now; what is wrong, or well again, is told."""
+        with suppress(StorageError):
+            await self.desk.load_silences()
+        if self._pipeline is not None:
+            events = await self.health.look(self._pipeline, self.storage, self.desk, self._now_ms())
+            self._tell(events)
+
+    def _tell(self, events: list[Event]) -> None:
+        if events:
+            self.desk.take(events, self._now_ms())
+
+    async def _disabled(self, endpoint: Endpoint, reason: str, _now_ms: int) -> None:
+        self._tell(self.health.disabled(endpoint, reason, self._now_ms()))
+
+    def _written(self, written: Written) -> None:
+        for callback in self._on_written:
+            callback(written)
+
+    async def _save_first(self) -> None:
+        """Let a restart know from the first liquidation on that whatever comes out of the stored ones is news."""
+        if self._pipeline is not None:
+            await self._pipeline.live.wait()
+            self.desk.save()
+
+    def _save(self) -> None:
+        if self._is_live:
+            self.desk.save()
+
+    def _state(self, whole: bool) -> Mapping[str, bytes]:  # noqa: FBT001  # the desk's question
+        kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
+        if self._pipeline is not None and self._is_live:
+            engine = self._pipeline.engine
+            kept[GIST] = engine.gist()
+            if whole:
+                kept[WHOLE] = engine.snapshot()
+            # The gist leaves to the stored liquidations what they can bring back, so they are written with it.
+            self._flushing = asyncio.create_task(self._flush())
+        return kept
+
+    async def _flush(self) -> None:
+        await self._archive.hand_over()
+        with suppress(StorageError):
+            await self.storage.flush()
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the engine has taken its history: what it knows before that must not replace what is stored."""
+        return self._pipeline is not None and self._pipeline.live.is_set()
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    async def _every(self, real_s: float, act: Callable[[], object]) -> None:
+        while True:
+            done = act()
+            if asyncio.iscoroutine(done):
+                await done
+            await asyncio.sleep(real_s)
+
+
+@asynccontextmanager
+async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]:
+    """Storage and channels as configured, closed at the end. Raises ConfigError, StorageError."""
+    real = SystemClock()
+    served: list[Outbox] = []
+
+    def database_moved(down_since_ms: int | None) -> None:
+        if down_since_ms is None:
+            _log.info("database_back")
+        else:
+            _log.error("database_away", spool=str(settings.storage.spool))
+        # What waited in the database that is back can be seen again only now.
+        for outbox in served:
+            outbox.wake()
+
+    storage = storage_for(
+        settings.storage.url.get_secret_value(),
+        clock=real,
+        spool=settings.storage.spool.expanduser(),
+        on_state=database_moved,
+    )
+    endpoints, secrets = endpoints_of(settings), signing_secrets(settings)
+    await storage.open()
+    try:
+        async with open_channels(endpoints, settings.delivery, secrets=secrets) as channels:
+            alerts = Alerts(settings, clock, storage, channels, real)
+            served.append(alerts.outbox)
+            yield alerts
+    finally:
+        await storage.close()
+
+
+def endpoints_of(settings: Settings) -> tuple[Endpoint, ...]:
+    """The configured receivers. Raises ConfigError for a URL that is none."""
+    return parse_endpoints(settings.delivery.urls, with_apprise=apprise.is_installed())
+
+
+def signing_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """What signs the bodies for HTTP endpoints, the newest first. Raises ConfigError."""
+    secret = settings.delivery.webhook_secret
+    return parse_secrets(secret.get_secret_value()) if secret else ()
+
+
+def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
+    """What each endpoint wants."""
+    return [
+        Route(endpoint=endpoint.name, sources=endpoint.routes, minimum=settings.alerting.minimum)
+        for endpoint in endpoints
+    ]
+
+
+def links_of(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+    """What makes the links of an event: to the dashboard, where it has an address, else none."""
+    base = settings.delivery.dashboard_url.rstrip("/")
+
+    def links(event: Event) -> Mapping[str, str]:
+        return {
+            "dashboard": f"{base}/?event={event.id}",
+            "more": f"{base}/realtime?symbol={quote(event.symbol, safe='')}",
+        }
+
+    return links if base else lambda _event: {}

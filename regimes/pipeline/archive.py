@@ -1,0 +1,105 @@
+"""What is kept besides alerts: raw liquidations, readings now and then, snapshots, and for how long."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from regimes.clock import Clock
+from regimes.errors import StorageError
+from regimes.features.base import Reading
+from regimes.package import flatten
+from regimes.pipeline.batch import Batch
+from regimes.storage.base import ReadingRow, Storage
+from regimes.storage.settings import StorageSettings
+from regimes.timeframe import DAY_MS
+
+_PURGE_EVERY_S: Final = 3600.0
+_PURGE_ROWS: Final = 1_000
+_BY_REAL_TIME: Final = {"deliveries", "webhook_logs"}
+"""Tables of the outbox; the rows of all others carry event time."""
+_log = structlog.get_logger(__name__)
+
+
+class Archive:
+    """Buffers rows in the engine's turn and writes them in batches of its own."""
+
+    def __init__(self, storage: Storage, settings: StorageSettings, clock: Clock, real: Clock) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._clock = clock
+        self._real = real
+        self._rows: list[ReadingRow] = []
+        self._batches: list[Batch] = []
+        self._kept_ms: dict[tuple[str, str], int] = {}
+        self._due = asyncio.Event()
+
+    def take(self, batch: Batch) -> None:
+        """Keep what this turn brought."""
+        if batch.liquidations:
+            self._batches.append(batch)
+        self._rows += [
+            self._row(reading, batch.now_ms) for reading in batch.readings if self._wants(reading, batch)
+        ]
+        if self._batches or self._rows:
+            self._due.set()
+
+    async def run(self, save: Callable[[], None]) -> None:
+        """Write until cancelled. save: writes a snapshot of the engine."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_handing_over())
+            group.create_task(self._snapshots(save))
+            group.create_task(self._purges())
+
+    def _wants(self, reading: Reading, batch: Batch) -> bool:
+        last_ms = self._kept_ms.get((reading.feature, reading.symbol))
+        if last_ms is not None and batch.now_ms - last_ms < self._settings.readings_seconds * 1000:
+            return False
+        self._kept_ms[reading.feature, reading.symbol] = batch.now_ms
+        return True
+
+    def _row(self, reading: Reading, now_ms: int) -> ReadingRow:
+        return ReadingRow(now_ms, reading.feature, reading.symbol, msgspec.json.encode(flatten(reading)))
+
+    async def hand_over(self) -> None:
+        """Give the storage everything taken so far."""
+        batches, self._batches = self._batches, []
+        rows, self._rows = self._rows, []
+        liquidations = [one for batch in batches for one in batch.liquidations]
+        if liquidations:
+            await self._storage.add_liquidations(liquidations)
+        if rows:
+            await self._storage.add_readings(rows)
+
+    async def _keep_handing_over(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            await self.hand_over()
+
+    async def _snapshots(self, save: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(self._settings.snapshot_seconds)
+            save()
+
+    async def _purges(self) -> None:
+        while True:
+            try:
+                await self.purge()
+            except StorageError as error:
+                _log.warning("purge_failed", error=str(error))
+            await asyncio.sleep(_PURGE_EVERY_S)
+
+    async def purge(self) -> None:
+        """Delete what is older than it is to be kept. Raises StorageError."""
+        for table, days in self._settings.retention_days.items():
+            clock = self._real if table in _BY_REAL_TIME else self._clock
+            before_ms = clock.now_ms() - int(days * DAY_MS)
+            gone = 0
+            while (purged := await self._storage.purge(table, before_ms, _PURGE_ROWS)) == _PURGE_ROWS:
+                gone += purged
+                await asyncio.sleep(0.05)
+            if gone + purged:
+                _log.info("purged", table=table, rows=gone + purged)

@@ -1,0 +1,53 @@
+"""Raw liquidations and readings, kept for restarts and history."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from regimes.observations import Liquidation
+from regimes.storage.base import ReadingRow
+from regimes.storage.rows import columns, from_rows, insert
+from regimes.storage.session import Session, Value
+
+_INSERT_LIQUIDATION: Final = insert("liquidations", Liquidation)
+_INSERT_READING: Final = insert("readings", ReadingRow)
+
+
+async def add(session: Session, liquidations: Sequence[Liquidation], readings: Sequence[ReadingRow]) -> int:
+    """Append; doubles are ignored. How many were given."""
+    if liquidations:
+        await session.many(_INSERT_LIQUIDATION, [msgspec.structs.astuple(row) for row in liquidations])
+    if readings:
+        await session.many(_INSERT_READING, [msgspec.structs.astuple(row) for row in readings])
+    return len(liquidations) + len(readings)
+
+
+async def liquidations(
+    session: Session, since_ms: int, symbol: str | None, limit: int
+) -> Sequence[Liquidation]:
+    """The newest `limit` since a time, oldest first."""
+    values: list[Value] = [since_ms] if symbol is None else [since_ms, symbol]
+    found = await session.rows(
+        f"SELECT {columns(Liquidation)} FROM liquidations WHERE ts_ms >= ? "
+        f"{'' if symbol is None else 'AND symbol = ? '}ORDER BY ts_ms DESC LIMIT ?",
+        *values,
+        limit,
+    )
+    return [Liquidation(*row) for row in reversed(found)]
+
+
+async def readings(
+    session: Session, feature: str, symbol: str, from_ms: int, to_ms: int, limit: int
+) -> Sequence[ReadingRow]:
+    """The oldest `limit` of a span, oldest first."""
+    found = await session.rows(
+        f"SELECT {columns(ReadingRow)} FROM readings WHERE feature = ? AND symbol = ? "
+        "AND ts_ms >= ? AND ts_ms < ? ORDER BY ts_ms LIMIT ?",
+        feature,
+        symbol,
+        from_ms,
+        to_ms,
+        limit,
+    )
+    return from_rows(ReadingRow, found)
