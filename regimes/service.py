@@ -11,7 +11,6 @@ import structlog
 
 from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
-from regimes.delivery.desk import Written
 from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
 from regimes.pipeline import Pipeline
@@ -60,21 +59,17 @@ async def run_together(pipeline: Pipeline, alerts: Alerts, stop: asyncio.Event) 
 @asynccontextmanager
 async def web_of(
     settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts
-) -> AsyncIterator[str | None]:
-    """Serve pages, API, stream and metrics of a pipeline that is about to run; the address, None when it is off."""
+) -> AsyncIterator[WebServer | None]:
+    """Serve pages, API, stream and metrics of a pipeline that is about to run; None when that is off."""
     if not settings.web.enabled:
         yield None
         return
     server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts))
 
-    def written(what: Written) -> None:
-        server.hub.wrote(what.events)
-        server.metrics.wrote(what.events, what.decisions)
-
     pipeline.subscribe(on_batch=server.took, on_funding_history=server.live.board.take_funding)
-    alerts.on_written(written)
-    async with server.serving() as address:
-        yield address
+    alerts.on_written(lambda written: server.wrote(written.events, written.decisions))
+    async with server.serving():
+        yield server
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -11,10 +11,11 @@ MANY: Final = "MANY"
 WORST_NAMED: Final = 10
 
 
-def burst(events: Sequence[Event], now_ms: int) -> Event:
+def burst(events: Sequence[Event], began_ms: int, now_ms: int) -> Event:
     """Tell a burst of one type in one event, the most severe symbols named first.
 
-    events: at least one, all of one type.
+    events: at least one, all of one type. began_ms: when it was seen to begin, which tells it from another burst of the
+    same episodes, as when all of them escalate.
     """
     ranked = _worst_first(events)
     first = min(event.started_ms for event in events)
@@ -27,7 +28,7 @@ def burst(events: Sequence[Event], now_ms: int) -> Event:
         severity=ranked[0].severity,
         phase=Phase.OPENED,
         ts_ms=now_ms,
-        started_ms=first,
+        started_ms=began_ms,
         revision=0,
         title=f"{_words(kind)} on {len(events)} symbols",
         description=f"Worst first: {named}{rest}. {_count_by_severity(events)}.",

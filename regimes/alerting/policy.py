@@ -213,7 +213,8 @@ class _Turn:
     def flush_bursts(self, route: Route, memory: EndpointState) -> None:
         for kind in [kind for kind, burst in memory.bursts.items() if self.now_ms >= burst.due_ms]:
             burst = memory.bursts.pop(kind)
-            summary = bulletins.burst(list(burst.events.values()), self.now_ms)
+            began_ms = burst.due_ms - int(self.settings.burst_seconds * 1000)
+            summary = bulletins.burst(list(burst.events.values()), began_ms, self.now_ms)
             self._note(summary, route, Action.SEND, Reason.BURST, summary.why)
             self._dispatches.append(Dispatch(endpoint=route.endpoint, event=summary, edit=False))
             memory.messages.append(self.now_ms)

@@ -34,8 +34,9 @@ class AlertDesk:
     """Takes events in the engine's turn, writes them in order, and wakes the outbox once they are on disk.
 
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
-    event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
-    written with the events, such as the engine's snapshot; called at most once a step, in the engine's turn.
+    Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
+    written with the events, such as the engine's snapshot; called once for each try to write, between two turns of
+    the engine, so that it is the state right after the last event that is written with it.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class AlertDesk:
 
     def save(self) -> None:
         """Write the state by itself, so that a restart goes on from here."""
-        self._add(Step(state=self._state()))
+        self._add(Step())
 
     async def load_silences(self) -> None:
         """Read the silences that people have made. Raises StorageError."""
@@ -104,7 +105,7 @@ class AlertDesk:
             step = _joined(steps)
             began = self._clock.monotonic()
             try:
-                await self._storage.commit(step)
+                await self._storage.commit(msgspec.structs.replace(step, state=self._state()))
             except StorageError as error:
                 self._refused(step, error)
                 await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
@@ -132,7 +133,6 @@ class AlertDesk:
                 events=[self._body(event) for event in [*events, *own.values()]],
                 decisions=[decision for each in verdicts for decision in each.decisions],
                 deliveries=[self._delivery(dispatch) for each in verdicts for dispatch in each.dispatches],
-                state=self._state(),
             )
         )
 
@@ -172,12 +172,11 @@ class AlertDesk:
 
 
 def _joined(steps: Sequence[Step]) -> Step:
-    """Several steps as one, in order; of the state only the newest."""
+    """Several steps as one, in order."""
     if len(steps) == 1:
         return steps[0]
     return Step(
         events=[event for step in steps for event in step.events],
         decisions=[decision for step in steps for decision in step.decisions],
         deliveries=[delivery for step in steps for delivery in step.deliveries],
-        state={name: value for step in steps for name, value in step.state.items()},
     )

@@ -105,13 +105,16 @@ class Pace:
         self._monotonic = monotonic
         self._turns: deque[float] = deque()
 
-    async def turn(self) -> None:
-        """Wait for the next free turn."""
+    async def turn(self, wait_max_s: float = math.inf) -> bool:
+        """Wait for the next free turn; False, without waiting, when there is none within `wait_max_s`."""
         while True:
             now = self._monotonic()
             while self._turns and self._turns[0] <= now - self._seconds:
                 self._turns.popleft()
             if len(self._turns) < self._count:
                 self._turns.append(now)
-                return
-            await asyncio.sleep(self._turns[0] + self._seconds - now)
+                return True
+            wait_s = self._turns[0] + self._seconds - now
+            if wait_s > wait_max_s:
+                return False
+            await asyncio.sleep(wait_s)

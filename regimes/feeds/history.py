@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
+from typing import Final
 
 import msgspec
 import polars as pl
@@ -18,6 +19,9 @@ from regimes.observations import Candle, DataKind, FundingRate, Observation
 from regimes.timeframe import WEEK_MS, bar_open, to_ms
 
 _log = structlog.get_logger()
+
+# With hundreds of symbols the limit on funding requests lasts minutes; the rest of them is asked for while live.
+_FUNDING_WAIT_S: Final = 10.0
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -169,7 +173,7 @@ class Warmup:
         listed_hours = None if intervals is None else intervals.get(market_id, UNLISTED_HOURS)
         from_ms = self._clock.now_ms() - span_ms
         try:
-            rows = await rest.settlements(market_id, from_ms)
+            rows = await rest.settlements(market_id, from_ms, wait_max_s=_FUNDING_WAIT_S)
         except (RestFailedError, VenueError) as error:
             self.reach["funding", symbol, ""] = from_ms
             self.shortfalls.append(Shortfall(rest.venue, "funding", symbol, None, str(error)))

@@ -1,6 +1,7 @@
 """One venue's public REST calls, raw, with retries: the answers keep what ccxt's unified ones drop."""
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
@@ -88,11 +89,20 @@ class Rest:
             self._bad_row(error)
             return None
 
-    async def settlements(self, market_id: str, start_ms: int) -> list[tuple[int, float]]:
-        """Settled funding since `start_ms` as (time in ms, rate), oldest first."""
+    async def settlements(
+        self, market_id: str, start_ms: int, *, wait_max_s: float = math.inf
+    ) -> list[tuple[int, float]]:
+        """Settled funding since `start_ms` as (time in ms, rate), oldest first.
+
+        wait_max_s: raises RestFailedError rather than wait longer for the venue's limit on these requests.
+        """
         found: dict[int, float] = {}
         while True:
-            await self._funding_pace.turn()
+            if not await self._funding_pace.turn(wait_max_s):
+                count, seconds = _FUNDING_TURNS
+                raise RestFailedError(
+                    f"{self.venue} FundingRate: {count} requests in {seconds:.0f} s are spent"
+                )
             rows = await self._rows("FundingRate", symbol=market_id, startTime=start_ms, limit=PAGE)
             for row in rows:
                 try:

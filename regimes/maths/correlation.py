@@ -32,27 +32,30 @@ def pearson_matrix(series: npt.ArrayLike, *, at_least: int = 3) -> Correlations:
     >>> pearson_matrix([up, [2.0, 4.0, float("nan"), 8.0], [4.0, 3.0, 2.0, 1.0]]).r.round(6).tolist()
     [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
     """
-    values = np.ascontiguousarray(series, dtype=np.float64)
-    counts = values.shape[1] - np.count_nonzero(np.isnan(values), axis=1)
-    if not counts.any():
-        return Correlations(np.full((len(values),) * 2, np.nan), np.zeros((len(values),) * 2, dtype=np.int64))
-    if counts.min() == values.shape[1]:
-        return _complete(values, at_least)
+    values = np.asarray(series, dtype=np.float64)
+    if values.shape[1] and not np.isnan(mean := values.mean(axis=1, keepdims=True)).any():
+        return _complete(values, mean, at_least)
     present = ~np.isnan(values)
-    return _pairwise(values, present, counts == np.count_nonzero(present.any(axis=0)), at_least)
+    some = present.any(axis=0)
+    if not some.any():
+        return Correlations(np.full((len(values),) * 2, np.nan), np.zeros((len(values),) * 2, dtype=np.int64))
+    return _pairwise(values, present, present.sum(axis=1) == np.count_nonzero(some), at_least)
 
 
-def _complete(values: FloatArray, at_least: int) -> Correlations:
+def _complete(values: FloatArray, mean: FloatArray, at_least: int) -> Correlations:
+    """Rows without missing data. mean: shape (rows, 1)."""
     columns = values.shape[1]
     n = np.broadcast_to(np.int64(columns), (len(values),) * 2)
     if columns < at_least:
         return Correlations(np.full(n.shape, np.nan), n)
-    unit = _unit_rows(values - values.mean(axis=1, keepdims=True), columns)
-    return Correlations(np.clip(unit @ unit.T, -1.0, 1.0), n)
+    # For hundreds of rows new memory costs as much as arithmetic, so all is done in two arrays.
+    unit = _unit_rows(np.subtract(values, mean, order="C"), columns)
+    r = unit @ unit.T
+    return Correlations(np.clip(r, -1.0, 1.0, out=r), n)
 
 
 def _unit_rows(centred: FloatArray, columns: int) -> FloatArray:
-    """Each row over its own length; a row that does not move becomes NaN."""
+    """Each row over its own length, in place; a row that does not move becomes NaN."""
     length = np.sqrt(np.einsum("ij,ij->i", centred, centred))
     length[length <= FLAT_STD * np.sqrt(columns)] = np.nan
     centred /= length[:, None]
@@ -65,8 +68,8 @@ def _pairwise(values: FloatArray, present: BoolArray, whole: BoolArray, at_least
     r = np.full((size, size), np.nan)
     n = np.zeros((size, size), dtype=np.int64)
     if whole.any():
-        some = present.any(axis=0)
-        block = _complete(np.ascontiguousarray(values[whole][:, some]), at_least)
+        known = np.ascontiguousarray(values[whole][:, present.any(axis=0)])
+        block = _complete(known, known.mean(axis=1, keepdims=True), at_least)
         r[np.ix_(whole, whole)], n[np.ix_(whole, whole)] = block.r, block.n
     rows = np.flatnonzero(~whole)
     r[rows], n[rows] = masked_rows(values, present, rows, at_least)

@@ -1,7 +1,7 @@
 """Everything between the engine's events and the people: storage, policy, outbox, and the watch over the service."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import quote
@@ -22,16 +22,18 @@ from regimes.delivery.endpoints import Endpoint, parse_endpoints
 from regimes.delivery.exchange import exchange
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.signing import parse_secrets
+from regimes.delivery.targets import apprise
 from regimes.errors import ConfigError, StorageError
 from regimes.events import Event, EventType, Phase, Severity, body
+from regimes.observations import Liquidation
 from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
 from regimes.pipeline.resume import Resume
+from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
-from regimes.timeframe import DAY_MS
 from regimes.web.source import Trial
 
 POLICY_S: Final = 0.5
@@ -55,6 +57,7 @@ class Alerts:
         self._channels = {channel.endpoint.name: channel for channel in channels}
         self._real = real
         self.watch = SystemWatch()
+        redact = self._redact = Redactor.of(settings)
         self.outbox = Outbox(
             channels,
             storage,
@@ -62,6 +65,7 @@ class Alerts:
             timeout_s=settings.delivery.timeout_seconds,
             fallback=settings.delivery.fallback,
             on_disabled=self._disabled,
+            redact=redact,
         )
         self.desk = AlertDesk(
             Policy(settings.alerting, routes(self.endpoints, settings)),
@@ -69,11 +73,11 @@ class Alerts:
             self.endpoints,
             real,
             state=self._state,
-            links=_links(settings),
+            links=links_of(settings),
             wake=self.outbox.wake,
             on_written=self._written,
         )
-        self.health = Health(settings, self.watch, channels, real)
+        self.health = Health(settings, self.watch, channels, real, redact=redact)
         self._archive = Archive(storage, settings.storage, clock, real)
         self._settings = settings
         self._clock = clock
@@ -93,11 +97,7 @@ class Alerts:
         if "system" in state:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
-        since_ms = self._clock.now_ms() - DAY_MS
-        liquidations = await self.storage.liquidations(
-            since_ms=since_ms, symbol=None, limit=_MOST_LIQUIDATIONS
-        )
-        return Resume(state.get("engine"), liquidations)
+        return Resume(state.get("engine"), self._liquidations_since)
 
     def attach(self, pipeline: Pipeline) -> None:
         """Take what the pipeline brings about."""
@@ -111,6 +111,7 @@ class Alerts:
                 self.desk.run(),
                 self._send(),
                 self._archive.run(self._save),
+                self._save_first(),
                 self._every(POLICY_S, self._let_policy_speak),
                 self._every(HEALTH_S, self._look_around),
             ):
@@ -129,7 +130,8 @@ class Alerts:
             edit=None,
             memory={},
         )
-        return Trial(name, tried.outcome.value, tried.status_code, tried.reply.note, tried.duration_ms)
+        note = self._redact(tried.reply.note)
+        return Trial(name, tried.outcome.value, tried.status_code, note, tried.duration_ms)
 
     async def close(self) -> None:
         """Write the last state and what still waits; finish what is being sent, send nothing more."""
@@ -149,6 +151,9 @@ class Alerts:
         finally:
             self._sent.set()
 
+    async def _liquidations_since(self, since_ms: int) -> Sequence[Liquidation]:
+        return await self.storage.liquidations(since_ms=since_ms, symbol=None, limit=_MOST_LIQUIDATIONS)
+
     def _took(self, batch: Batch) -> None:
         self._archive.take(batch)
         events = [*batch.events, *self.health.gaps(batch)]
@@ -156,7 +161,9 @@ class Alerts:
             self.desk.take(events, batch.now_ms)
 
     def _let_policy_speak(self) -> None:
-        self.desk.tick(self._now_ms())
+        if self._is_live:
+            # Before that an episode may look open that has ended while nobody watched.
+            self.desk.tick(self._now_ms())
 
     async def _look_around(self) -> None:
         with suppress(StorageError):
@@ -176,15 +183,26 @@ class Alerts:
         for callback in self._on_written:
             callback(written)
 
+    async def _save_first(self) -> None:
+        """Let a restart know from the first liquidation on that whatever comes out of the stored ones is news."""
+        if self._pipeline is not None:
+            await self._pipeline.live.wait()
+            self.desk.save()
+
     def _save(self) -> None:
-        if self._pipeline is not None and self._pipeline.live.is_set():
+        if self._is_live:
             self.desk.save()
 
     def _state(self) -> Mapping[str, bytes]:
         kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
-        if self._pipeline is not None and self._pipeline.live.is_set():
+        if self._pipeline is not None and self._is_live:
             kept["engine"] = self._pipeline.engine.snapshot()
         return kept
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the engine has taken its history: what it knows before that must not replace what is stored."""
+        return self._pipeline is not None and self._pipeline.live.is_set()
 
     def _now_ms(self) -> int:
         return self._clock.now_ms()
@@ -203,7 +221,11 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
     real = SystemClock()
     served: list[Outbox] = []
 
-    def database_moved(_down_since_ms: int | None) -> None:
+    def database_moved(down_since_ms: int | None) -> None:
+        if down_since_ms is None:
+            _log.info("database_back")
+        else:
+            _log.error("database_away", spool=str(settings.storage.spool))
         # What waited in the database that is back can be seen again only now.
         for outbox in served:
             outbox.wake()
@@ -214,9 +236,7 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
         spool=settings.storage.spool.expanduser(),
         on_state=database_moved,
     )
-    endpoints = endpoints_of(settings)
-    secret = settings.delivery.webhook_secret
-    secrets = parse_secrets(secret.get_secret_value()) if secret else ()
+    endpoints, secrets = endpoints_of(settings), signing_secrets(settings)
     await storage.open()
     try:
         async with open_channels(endpoints, settings.delivery, secrets=secrets) as channels:
@@ -229,7 +249,13 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
 
 def endpoints_of(settings: Settings) -> tuple[Endpoint, ...]:
     """The configured receivers. Raises ConfigError for a URL that is none."""
-    return parse_endpoints(settings.delivery.urls)
+    return parse_endpoints(settings.delivery.urls, with_apprise=apprise.is_installed())
+
+
+def signing_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """What signs the bodies for HTTP endpoints, the newest first. Raises ConfigError."""
+    secret = settings.delivery.webhook_secret
+    return parse_secrets(secret.get_secret_value()) if secret else ()
 
 
 def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
@@ -261,7 +287,8 @@ def _test_parcel(channel: Channel, real: Clock) -> Parcel:
     return unpack(pack(whole, msgspec.structs.replace(render(whole), is_test=True)))
 
 
-def _links(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+def links_of(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+    """What makes the links of an event: to the dashboard, where it has an address, else none."""
     base = settings.delivery.dashboard_url.rstrip("/")
 
     def links(event: Event) -> Mapping[str, str]:

@@ -14,10 +14,10 @@ from regimes.engine import Engine
 from regimes.feeds.cache import CandleCache, to_candles
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
-from regimes.logs import MASK
 from regimes.observations import Candle
 from regimes.pipeline.alerts import Alerts
 from regimes.pipeline.pipeline import Pipeline
+from regimes.redact import MASK
 from regimes.web.source import Setting, Trial, Work
 
 SHARES: Final = (0.5, 0.99)

@@ -153,16 +153,18 @@ class Pipeline:
         universe = self.settings.universe(symbols)
         kinds = timed(installed(), self.clock, self.feature_seconds)
         self._engine = Engine.build(kinds, universe, self.settings.sections())
+        seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
         self._feed = BinanceFeed(
             self.settings.venues,
             universe,
             self.clock,
             self.settings.storage.cache_dir.expanduser(),
-            seen_until_ms=self._resume.into(self._engine),
+            seen_until_ms=seen_until_ms,
         )
         return self._feed, self._engine
 
-    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> None:
+    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Sequence[Event]:
+        """Take the history; what became true while nobody watched."""
         began = self.clock.monotonic()
         history = await feed.warmup(engine.needs(), self._progress)
         for on_funding in self._on_funding_history:
@@ -174,9 +176,7 @@ class Pipeline:
             interval_ms=int(self.settings.pipeline.interval_seconds * 1000),
         )
         log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
-        if self._resume.snapshot is not None and replayed.events:
-            # What became true while nobody watched is told now, once.
-            self._hand_on(Batch(engine.now_ms, events=replayed.events))
+        return replayed.events if self._resume.goes_on else []
 
     def _progress(self, progress: Progress) -> None:
         self.progress = progress
@@ -186,8 +186,11 @@ class Pipeline:
     async def _work(self) -> None:
         feed, engine = await self._prepare()
         async with feed:
-            await self._warm_up(feed, engine)
+            missed = await self._warm_up(feed, engine)
+            # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
             self.live.set()
+            if missed:
+                self._hand_on(Batch(engine.now_ms, events=missed))
             try:
                 async with asyncio.TaskGroup() as group:
                     for part in (

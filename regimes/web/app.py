@@ -2,15 +2,17 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
 import structlog
 from aiohttp import web
 
+from regimes.alerting.records import Decision
 from regimes.errors import ConfigError, StorageError
+from regimes.events import EventBody
 from regimes.web.access import STATE_KEY, Access
 from regimes.web.api import Stream, handler_of
 from regimes.web.board import Board
@@ -37,9 +39,13 @@ _log = structlog.get_logger(__name__)
 
 
 class WebServer:
-    """Everything behind one address. `took` and `wrote` are fed by the running program."""
+    """Everything behind one address. The running program tells it of turns and of what became durable.
+
+    address: such as `http://127.0.0.1:8000`, once it is served.
+    """
 
     def __init__(self, settings: WebSettings, source: WebSource, *, assets: Assets | None = None) -> None:
+        self.address = ""
         self.access = Access(settings)
         self.live = Live(source, Board(), writes=self.access.writes)
         self.hub = Hub(source, self.live)
@@ -54,6 +60,11 @@ class WebServer:
         """Take a turn of the engine."""
         self.live.took(turn)
         self.hub.took(turn)
+
+    def wrote(self, events: Sequence[EventBody], decisions: Sequence[Decision]) -> None:
+        """Take what has just become durable."""
+        self.hub.wrote(events)
+        self.metrics.wrote(events, decisions)
 
     def application(self) -> web.Application:
         """All routes behind the guard."""
@@ -78,8 +89,8 @@ class WebServer:
         return app
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
-        """Listen until the block ends; its address. Raises ConfigError when the port is taken."""
+    async def serving(self) -> AsyncIterator[Self]:
+        """Listen until the block ends. Raises ConfigError when the port is taken."""
         with suppress(StorageError):
             stored = await self._source.storage.load_state()
             if STATE_KEY in stored:
@@ -97,9 +108,9 @@ class WebServer:
             server = await self._listen(runner)
             try:
                 host, port = server.sockets[0].getsockname()[:2]
-                address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-                _log.info("web_listens", address=address)
-                yield address
+                self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                _log.info("web_listens", address=self.address)
+                yield self
             finally:
                 server.close()
                 await self.hub.close()

@@ -58,9 +58,9 @@ class Board:
                 del kept[0]
 
     def price(self, symbol: str) -> Price | None:
-        """The last trade where candles are live, else the mark price."""
+        """The last trade where a bar is under way, else the mark price, else the last close."""
         bar, mark = self._open.get(symbol), self._marks.get(symbol)
-        if bar is not None:
+        if bar is not None and (mark is None or not bar.closed):
             return Price(bar.close, "candle", bar.venue)
         return None if mark is None else Price(mark.mark_price, "mark", mark.venue)
 

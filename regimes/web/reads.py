@@ -52,16 +52,18 @@ class Reads:
 
     async def cascades(self, query: params.CascadesQuery) -> dict[str, Any]:
         now = self._live.signals("cascades", self._live.checked(query.symbol))
+        return {**now, "hours": query.hours, "episodes": await self._begun(query)}
+
+    async def _begun(self, query: params.CascadesQuery) -> Sequence[EventBody] | None:
+        """Cascades that began lately; None while the database is away."""
         since_ms = self._source.clock.now_ms() - query.hours * HOUR_MS
         wanted = EventQuery(
             event_type="LIQUIDATION_CASCADE", symbol=query.symbol, from_ms=since_ms, limit=EPISODES
         )
-        episodes: Sequence[EventBody] | None
         try:
-            episodes = (await self._source.storage.events(wanted)).events
+            return (await self._source.storage.events(wanted)).events
         except StorageError:
-            episodes = None
-        return {**now, "hours": query.hours, "episodes": episodes}
+            return None
 
     async def funding(self, query: params.BySymbol) -> Payload:
         symbols = self._live.checked(query.symbol)

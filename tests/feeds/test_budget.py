@@ -94,6 +94,16 @@ async def test_a_pace_lets_no_more_turns_into_any_window_than_it_may() -> None:
     await asyncio.wait_for(third, 1)
 
 
+async def test_a_pace_says_so_at_once_when_the_next_turn_is_too_far_away() -> None:
+    hands = Hands()
+    pace = Pace(1, 300.0, monotonic=hands)
+    assert await pace.turn(10.0)
+    hands.now += 289.0
+    assert not await pace.turn(10.0)
+    hands.now += 11.0
+    assert await pace.turn(10.0)
+
+
 @given(st.text(max_size=12), st.sampled_from([200, 418, 429, 500, 503]))
 def test_no_header_breaks_the_reader(text: str, status: int) -> None:
     rest = budget(Hands())

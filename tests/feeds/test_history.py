@@ -89,6 +89,18 @@ async def test_of_several_needs_the_longest_counts_and_progress_is_told_part_by_
     assert {part.label for part in told} == {f"{s} {what}" for s in SYMBOLS for what in ("1h", "funding")}
 
 
+async def test_funding_beyond_the_exchanges_limit_holds_nothing_up() -> None:
+    async with loopback(speed=1.0) as (exchange, clock), opened(exchange, clock) as feed:
+        rest = feed._venues["binanceusdm"].rest
+        for _ in range(398):
+            await rest._funding_pace.turn()
+        async with asyncio.timeout(5):
+            history = await feed.warmup([MONTH])
+    (first, second) = history.shortfalls
+    assert {first.kind, second.kind} == {"funding"}
+    assert "400 requests in 300 s are spent" in first.reason
+
+
 async def test_a_restart_asks_only_for_what_is_missing(tmp_path: Path) -> None:
     async with loopback(speed=1.0) as (exchange, clock):
         async with opened(exchange, clock, tmp_path) as feed:

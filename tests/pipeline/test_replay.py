@@ -37,8 +37,8 @@ def test_a_bar_is_known_at_its_close_and_all_else_at_its_own_time() -> None:
 
 async def test_history_leaves_the_engine_as_of_now_with_nothing_rejected() -> None:
     machine = engine()
-    taken = await replay(machine, history(40), NOW_MS, interval_ms=INTERVAL_MS)
-    assert taken == 40 * 24
+    done = await replay(machine, history(40), NOW_MS, interval_ms=INTERVAL_MS)
+    assert done.taken == 40 * 24
     assert machine.intake.rejected.total() == 0
     assert machine.now_ms == NOW_MS
     reading = machine.latest["volatility_regime", "BTC/USDT"]
@@ -48,19 +48,31 @@ async def test_history_leaves_the_engine_as_of_now_with_nothing_rejected() -> No
 
 async def test_an_episode_in_the_history_began_when_it_began() -> None:
     machine = engine()
-    await replay(machine, history(40), NOW_MS, interval_ms=INTERVAL_MS)
+    done = await replay(machine, history(40), NOW_MS, interval_ms=INTERVAL_MS)
     (event,) = [e for e in machine.open_events.values() if e.type.value == "VOLATILITY_REGIME"]
     assert NOW_MS - DAY_MS < event.started_ms < NOW_MS - 12 * HOUR_MS
+    assert event.id in {told.id for told in done.events}
 
 
 async def test_what_is_not_known_yet_is_left_out() -> None:
     machine = engine()
-    taken = await replay(machine, history(2), NOW_MS - 90 * 60_000, interval_ms=INTERVAL_MS)
-    assert taken == 2 * 24 - 2
+    done = await replay(machine, history(2), NOW_MS - 90 * 60_000, interval_ms=INTERVAL_MS)
+    assert done.taken == 2 * 24 - 2
     assert machine.intake.rejected.total() == 0
 
 
 async def test_without_history_time_is_set_and_nothing_else_happens() -> None:
     machine = engine()
-    assert await replay(machine, iter(()), NOW_MS, interval_ms=INTERVAL_MS) == 0
+    done = await replay(machine, iter(()), NOW_MS, interval_ms=INTERVAL_MS)
+    assert (done.taken, done.events) == (0, [])
     assert machine.now_ms == NOW_MS
+
+
+async def test_what_is_older_than_two_weeks_fills_the_windows() -> None:
+    machine = engine()
+    await replay(machine, history(160), NOW_MS, interval_ms=INTERVAL_MS)
+    assert machine.intake.rejected.total() == 0
+    reading = machine.latest["volatility_regime", "BTC/USDT"]
+    assert (reading.n, reading.coverage) == (720, 1.0)
+    regimes = machine.package("BTC/USDT")["regimes"]
+    assert regimes["timeframes_ok"] == 4

@@ -4,11 +4,11 @@ from typing import Any
 
 import msgspec
 
+from regimes.alerting.records import Action, Decision, Reason
 from regimes.events import Event, EventBody, EventType, Phase, Severity, body
 from regimes.observations import Liquidation
 from regimes.storage.base import (
     Attempt,
-    Decision,
     DeliveryStatus,
     NewDelivery,
     Outcome,
@@ -79,7 +79,15 @@ def retry(next_at_ms: int) -> Settlement:
 
 
 def decision(event_id: str, ts_ms: int = NOW_MS, **changes: Any) -> Decision:
-    plain = Decision(event_id=event_id, revision=0, route="chat", action="send", reason="opened", ts_ms=ts_ms)
+    plain = Decision(
+        event_id=event_id,
+        revision=0,
+        endpoint="chat",
+        action=Action.SEND,
+        reason=Reason.OPENED,
+        words="velocity 500,000 USD/h >= 200,000",
+        ts_ms=ts_ms,
+    )
     return msgspec.structs.replace(plain, **changes)
 
 

@@ -3,9 +3,10 @@ from collections import Counter
 
 import pytest
 
+from regimes.alerting.records import Action, Reason, Silence
 from regimes.errors import ConfigError, DataError
 from regimes.events import Phase, Severity
-from regimes.storage.base import EventQuery, ReadingRow, Silence, Step
+from regimes.storage.base import EventQuery, ReadingRow, Step
 from regimes.storage.store import Store
 
 from .samples import NOW_MS, attempt, decision, delivered, deliveries, delivery, event, liquidation
@@ -80,7 +81,7 @@ async def test_the_same_step_again_changes_nothing(storage: Store) -> None:
         {"state": {"bad\0name": b""}},
         {"deliveries": [delivery(), delivery("d2", endpoint="\0")]},
         {"decisions": [decision("evt_x", ts_ms=2**63)]},
-        {"decisions": [decision("evt_x", route="\ud800")]},
+        {"decisions": [decision("evt_x", endpoint="\ud800")]},
     ],
 )
 async def test_an_error_in_the_middle_of_a_step_leaves_nothing(
@@ -174,8 +175,11 @@ async def test_states_after_one_come_in_the_order_they_were_stored(storage: Stor
 
 
 async def test_decisions_about_a_state_are_kept_each(storage: Store) -> None:
-    first, later = decision("evt_1"), decision("evt_1", NOW_MS + 5, action="suppress", reason="cooldown")
-    other = decision("evt_1", route="mail")
+    first, later = (
+        decision("evt_1"),
+        decision("evt_1", NOW_MS + 5, action=Action.SUPPRESS, reason=Reason.COOLDOWN),
+    )
+    other = decision("evt_1", endpoint="mail")
     await storage.commit(Step(decisions=[later, first, other, first]))
     assert list(await storage.decisions("evt_1")) == [first, other, later]
 
@@ -195,7 +199,7 @@ async def test_endpoint_state_is_replaced(storage: Store) -> None:
 
 async def test_silences_are_added_replaced_and_taken_back(storage: Store) -> None:
     silence = Silence(id="s1", created_ms=1, until_ms=2, comment="upgrade", symbol="BTC/USDT")
-    longer = Silence(id="s1", created_ms=1, until_ms=3, max_severity="WARNING")
+    longer = Silence(id="s1", created_ms=1, until_ms=3, up_to=Severity.WARNING)
     await storage.put_silence(Silence(id="s0", created_ms=5, until_ms=6))
     await storage.put_silence(silence)
     await storage.put_silence(longer)

@@ -56,3 +56,9 @@ def test_anything_else_is_refused_with_words_that_hold_no_secret(url: str, clock
         storage_for(url, clock=clock)
     assert "s3c" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_the_folder_of_the_spool_is_made(clock: ScaledClock, tmp_path: Path) -> None:
+    spool = tmp_path / "state" / "of" / "mine" / "spool.db"
+    storage_for("postgresql://user@db.example/regimes", clock=clock, spool=spool)
+    assert spool.parent.is_dir()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from regimes.alerting.records import Silence
 from regimes.clock import ScaledClock
 from regimes.errors import StorageError
 from regimes.storage import spool
-from regimes.storage.base import EventQuery, ReadingRow, Silence, Step, StorageAwayError
+from regimes.storage.base import EventQuery, ReadingRow, Step, StorageAwayError
 from regimes.storage.changes import Commit
 from regimes.storage.failover import FailoverStorage
 from regimes.storage.migrate import Migration, shipped

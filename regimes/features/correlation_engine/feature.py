@@ -19,6 +19,7 @@ from regimes.features.correlation_engine.pairs import (
 from regimes.features.correlation_engine.reading import Labels
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.features.correlation_engine.views import SHOWN_SYMBOLS, Views
+from regimes.features.hourly import CATCH_UP_HOURS
 from regimes.maths.correlation import FloatArray
 from regimes.observations import Candle, Observation, Tick, Unavailable
 from regimes.timeframe import HOUR_MS
@@ -58,6 +59,8 @@ class CorrelationEngine:
         self._awaited: set[int] = set()
         self._unavailable: dict[str, str] = {}
         self._now_ms = 0
+        self._behind = False
+        """Whether hours of history were put in and not computed."""
         self._changed = True
         self._unseen: Pairs | None = self._pairs()
         """Numbers of the newest hour that no reading has been made from yet."""
@@ -96,6 +99,7 @@ class CorrelationEngine:
             "unavailable": dict(self._unavailable),
             "now_ms": self._now_ms,
             "changed": self._changed,
+            "behind": self._behind,
             "stale_from_ms": self._seen().next_stale_ms,
             "breaks": self._breaks.snapshot(),
             "leaders": self._leaders.snapshot(),
@@ -109,6 +113,7 @@ class CorrelationEngine:
         self._awaited = set(snapshot["awaited"])
         self._unavailable = dict(snapshot["unavailable"])
         self._now_ms, self._changed = snapshot["now_ms"], snapshot["changed"]
+        self._behind = snapshot["behind"]
         self._breaks.restore(snapshot["breaks"])
         self._leaders.restore(snapshot["leaders"])
         if self._panel.head != NEVER:
@@ -125,14 +130,14 @@ class CorrelationEngine:
         self._now_ms = max(self._now_ms, candle.open_ms + HOUR_MS)
         events: list[Event] = []
         if self._forming != NEVER and hour > self._forming:
-            events += self._compute()
+            events += self._put_in()
         if hour > self._panel.head and self._forming == NEVER:
             self._forming, self._awaited = hour, self._alive_at(hour)
         self._waiting.append((row, hour, candle.close))
         if hour == self._forming:
             self._awaited.discard(row)
             if not self._awaited:
-                events += self._compute()
+                events += self._put_in()
         return self._said(events)
 
     def _on_tick(self, ts_ms: int) -> Output:
@@ -140,8 +145,8 @@ class CorrelationEngine:
         events: list[Event] = []
         patience_ms = HOUR_MS + self._settings.grace_seconds * 1000
         waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
-        if self._waiting and not waits:
-            events = self._compute()
+        if (self._waiting or self._behind) and not waits:
+            events = self._put_in(all_of_it=True)
         turned_stale = self._seen().turned_stale(self._now_ms)
         if not (self._changed or turned_stale):
             return NOTHING
@@ -162,18 +167,27 @@ class CorrelationEngine:
             return {row for symbol, row in self._rows.items() if symbol not in self._unavailable}
         return set(np.flatnonzero(self._panel.newest >= hour - ALIVE_HOURS).tolist())
 
-    def _compute(self) -> list[Event]:
-        """Put in what waits and step everything to the newest hour."""
+    def _put_in(self, *, all_of_it: bool = False) -> list[Event]:
+        """Put in what waits and step everything to the newest hour; all_of_it: even if that is long past."""
         before = self._panel.head
         late = any(hour <= before for _, hour, _ in self._waiting)
         new = self._panel.put(self._waiting)
         self._waiting.clear()
         self._forming = NEVER
-        if not new:
+        if not (new or self._behind):
             return []
+        is_history = self._panel.head * HOUR_MS < self._now_ms - CATCH_UP_HOURS * HOUR_MS
+        if is_history and not all_of_it:
+            self._behind = True
+            return []
+        rebuild, self._behind = late or self._behind, False
+        return self._compute(rebuild=rebuild)
+
+    def _compute(self, *, rebuild: bool) -> list[Event]:
+        """Correlations, breaks and leader as of the panel's newest hour."""
         self._changed = True
         at_ms = (self._panel.head + 1) * HOUR_MS
-        self._market.advance(self._panel, rebuild=late)
+        self._market.advance(self._panel, rebuild=rebuild)
         pairs = self._pairs()
         events = self._breaks.step(pairs, at_ms, self._now_ms)
         if self._leaders.due(self._panel.head):
@@ -195,6 +209,9 @@ class CorrelationEngine:
 
     def _seen(self) -> Views:
         """The views, brought to the newest hour; in a long history nobody looks at every hour."""
+        if self._behind:
+            self._market.advance(self._panel, rebuild=True)
+            self._unseen = self._pairs()
         if self._unseen is not None:
             pairs, self._unseen = self._unseen, None
             self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())

@@ -131,21 +131,19 @@ class LargeMarket:
     def candidates(self, least: float) -> tuple[IntArray, IntArray]:
         bound = least - 10.0**-DIGITS
         change, before = self._work
-        places = []
+        moved = np.zeros(change.shape, dtype=np.bool_)
         for recent, normal in ((WEEK, BEFORE_WEEK), (DAY, BEFORE_DAY)):
             if min(self._columns[recent] - recent.needed, self._columns[normal] - normal.needed) >= 0:
                 self._product(recent, change)
                 change -= self._product(normal, before)
-                places.append(np.flatnonzero(np.abs(change, out=change) >= bound))
+                moved |= np.abs(change, out=change) >= bound
             if len(self._holed):
-                moved = np.abs(self._apart[recent].r - self._apart[normal].r) >= bound
-                lines, others = np.nonzero(moved)
-                places.append(self._holed[lines] * len(self._line) + others)
-        rows, columns = np.divmod(np.concatenate([*places, np.empty(0, np.int64)]), len(self._line))
-        low, high = np.minimum(rows, columns), np.maximum(rows, columns)
-        found = np.unique(low[low < high] * len(self._line) + high[low < high])
-        low, high = np.divmod(found, len(self._line))
-        return low, high
+                apart = np.abs(self._apart[recent].r - self._apart[normal].r) >= bound
+                moved[self._holed] |= apart
+                moved[:, self._holed] |= apart.T
+        rows, columns = np.divmod(np.flatnonzero(moved), len(self._line))
+        once = rows < columns
+        return rows[once], columns[once]
 
     def matrix(self) -> FloatArray:
         r = np.clip(self._product(WEEK, np.empty_like(self._work[0])), -1.0, 1.0)

@@ -1,7 +1,8 @@
 """What can be made to go wrong on demand, from a test in the same process or through the control endpoint."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from regimes.clock import Clock
@@ -61,18 +62,30 @@ class Faults:
         empty. Each goes to `!forceOrder@arr` readers and to those of its own stream. Only writing is waited for, so a slow reader is not spared.
         """
         ids = list(symbol_ids) or list(self._source.listings("usdm"))
-        now_ms, sent, first = self._clock.now_ms(), 0, self._bursts
+        now_ms, first = self._clock.now_ms(), self._bursts
         marks = [self._source.mark(symbol_id, now_ms) for symbol_id in ids]
         prices = [mark.mark_price if mark else 1.0 for mark in marks]
         self._bursts += count
+        orders = (
+            self._burst_messages(ids[number % len(ids)], number, prices[number % len(ids)], now_ms)
+            for number in range(first, first + count)
+        )
+        return await self.pour(orders, per_segment=per_segment, per_second=per_second)
+
+    async def pour(
+        self, facts: Iterable[Sequence[Message]], *, per_segment: int = 200, per_second: float | None = None
+    ) -> int:
+        """Send facts, each as one message for every stream it belongs to; how many frames left.
+
+        per_segment: facts in each write. per_second: real pace; None sends as fast as it can.
+        """
+        sent, count, rest = 0, 0, iter(facts)
         began_s = self._clock.monotonic()
-        for start in range(0, count, per_segment):
-            numbers = range(first + start, first + min(start + per_segment, count))
-            for number in numbers:
-                which = number % len(ids)
-                sent += self._hub.broadcast(self._burst_messages(ids[which], number, prices[which], now_ms))
+        while segment := list(islice(rest, per_segment)):
+            sent += sum(self._hub.broadcast(messages) for messages in segment)
             self._hub.flush()
-            due_s = began_s + (start + len(numbers)) / per_second if per_second else 0.0
+            count += len(segment)
+            due_s = began_s + count / per_second if per_second else 0.0
             await asyncio.sleep(max(0.0, due_s - self._clock.monotonic()))
         return sent
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from regimes.features.base import Status
 from regimes.features.correlation_engine import (
     CorrelationEngine,
     CorrelationReading,
@@ -16,7 +17,10 @@ from regimes.features.correlation_engine import (
     correlation_matrix,
 )
 from regimes.maths.correlation import FloatArray
+from regimes.observations import Candle, Tick
+from regimes.timeframe import HOUR_MS
 from tests.features.correlation_engine.market import (
+    START_HOUR,
     SYMBOLS,
     apart_from,
     bars,
@@ -194,3 +198,23 @@ def test_a_frame_of_closes_gives_the_matrix_of_its_returns() -> None:
     returns = frame.select(pl.all().log().diff()).select("BTC", "ETH").drop_nulls()
     assert found["symbol"].to_list() == ["BTC", "ETH", "SOL"]
     assert found["ETH"][0] == pytest.approx(returns.select(pl.corr("BTC", "ETH")).item(), abs=1e-12)
+
+
+def test_history_before_the_last_tick_gives_the_numbers_of_one_that_was_lived_through() -> None:
+    prices = closes(together(5, 3, 1000))
+    lived, told = engine(), engine()
+    run(lived, list(bars(prices)))
+    end_ms = (START_HOUR + prices.shape[1]) * HOUR_MS
+    run(told, [Tick(end_ms), *(o for o in bars(prices) if isinstance(o, Candle)), Tick(end_ms + 40_000)])
+    assert market_reading(told).matrix == market_reading(lived).matrix
+    assert market_reading(told).normal == market_reading(lived).normal
+
+
+def test_history_that_ends_long_before_the_last_tick_is_computed_too() -> None:
+    prices = closes(together(5, 3, 1000))
+    feature = engine()
+    gone_ms = (START_HOUR + prices.shape[1] + 100) * HOUR_MS
+    run(feature, [Tick(gone_ms), *(o for o in bars(prices) if isinstance(o, Candle)), Tick(gone_ms + 5_000)])
+    reading = market_reading(feature)
+    assert reading.status is Status.STALE
+    assert set(reading.current) == set(PAIRS)

@@ -1,0 +1,60 @@
+"""`python -m bench` lists the benchmarks, `python -m bench NAME ...` runs some, `python -m bench all` every one."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from bench.report import Report, machine, show
+
+WIDTH: Final = 140
+POOLS: Final = ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+BENCHMARKS: Final = {
+    "wire": "message to engine: CPU of our feed, of a bare client, of awaited ccxt.pro",
+    "features": "all five signals for 500 symbols x 720 h, and one closed bar; numpy, polars, pandas",
+    "engine": "an observation through the engine, by type",
+    "cascade": "500 symbols, 10,000 liquidations a second, one core: CPU, lag, losses",
+    "memory": "resident memory of `regimes run` with 3 and 500 symbols, and over a million messages",
+    "start": "start of the process to the first full package, cache cold and warm",
+}
+
+
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which to run, or `all`; lists them if empty.")
+    ] = None,
+    *,
+    full: Annotated[
+        bool, typer.Option("--full", help="Run as long as the aims say, not under a minute each.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
+) -> None:
+    """Run benchmarks one after the other and print a table for each."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    if not names:
+        for name, what in BENCHMARKS.items():
+            console.print(f"{name:10}{what}", highlight=False)
+        return
+    chosen = list(BENCHMARKS) if names == ["all"] else names
+    unknown = set(chosen) - BENCHMARKS.keys()
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: choose of {', '.join(BENCHMARKS)}")
+    # One core for everybody; these pools of threads are made when their libraries are imported.
+    os.environ |= dict.fromkeys(POOLS, "1")
+    reports: list[Report] = []
+    for name in chosen:
+        report: Report = import_module(f"bench.{name}").run(full=full)
+        show(report, console)
+        reports.append(report)
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode({"machine": machine(), "reports": reports})))
+
+
+if __name__ == "__main__":
+    typer.run(main)

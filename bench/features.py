@@ -1,0 +1,94 @@
+"""All five signals for 500 symbols: everything from the arrays of their windows, and one closed bar in the service."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from bench.market import MONTH, WEEK, FloatArray, invent
+from bench.report import Aim, Report, Result
+from bench.signals import WAYS, disagreement
+from bench.timing import cpu_seconds, in_turn
+from regimes.config.features import installed
+from regimes.features.base import Feature, Universe
+from regimes.observations import Candle, Tick
+from regimes.timeframe import HOUR_MS
+
+SYMBOLS: Final = 500
+ROUNDS: Final = 9
+HISTORY: Final = 38 * 24
+BARS: Final = 20
+# Monday 2023-11-13T00:00Z, so that bars of all timeframes end among those that are timed.
+START_MS: Final = 472_080 * HOUR_MS
+OURS: Final = "regimes"
+
+
+def run(*, full: bool = False) -> Report:
+    """Compare the ways, then time them."""
+    data = invent(SYMBOLS)
+    found = {name: way(data) for name, way in WAYS.items()}
+    apart = max(disagreement(found[OURS], other) for other in found.values())
+    assert apart < 1e-6, f"the ways differ by {apart}"
+    seconds = in_turn({name: partial(way, data) for name, way in WAYS.items()}, ROUNDS * (3 if full else 1))
+    peers = {name: value * 1e3 for name, value in seconds.items() if name != OURS}
+    in_full = Result(what="all in full", unit="ms", ours=seconds[OURS] * 1e3, peers=peers, aim=Aim(15))
+    bar = one_bar()
+    total = sum(bar.values())
+    return Report(
+        name="features",
+        title=f"{SYMBOLS} symbols, {MONTH} h and the {WEEK} h after them, milliseconds of CPU on one core",
+        results=[
+            in_full,
+            Result(what="one closed bar of all symbols", unit="ms", ours=total, peers=peers, aim=Aim(1)),
+            *(Result(what=f"  of which {name}", unit="ms", ours=ms) for name, ms in bar.items()),
+        ],
+        notes=[
+            f"the three ways agree to {apart:.0e} on every output",
+            "one closed bar: candles taken, the hour judged at the Tick, readings made, by the signals that take bars",
+            "polars and pandas compute in full for each bar",
+        ],
+    )
+
+
+def one_bar() -> Mapping[str, float]:
+    """Milliseconds of CPU that one closed bar of every symbol takes in each feature, the Tick after it included."""
+    names = tuple(f"COIN{number}/USDT" for number in range(SYMBOLS))
+    kinds = [kind for kind in installed() if Candle in kind.wants]
+    features = [kind(kind.settings_type(), Universe(names)) for kind in kinds]  # type: ignore[call-arg]
+    hours = list(_hours(names))
+    now_ms = START_MS + HISTORY * HOUR_MS
+    for feature in features:
+        feature.update(Tick(now_ms))
+        for bars in hours[:HISTORY]:
+            _take(feature, bars)
+        feature.update(Tick(now_ms + 5_000))
+    spent: dict[str, list[float]] = {feature.name: [] for feature in features}
+    for number, bars in enumerate(hours[HISTORY:], HISTORY + 1):
+        tick = Tick(START_MS + number * HOUR_MS + 5_000)
+        for feature in features:
+            taking = cpu_seconds(partial(_take, feature, bars))
+            spent[feature.name].append(taking + cpu_seconds(partial(feature.update, tick)))
+    return {name: median(seconds) * 1e3 for name, seconds in spent.items()}
+
+
+def _take(feature: Feature, bars: list[Candle]) -> None:
+    for bar in bars:
+        feature.update(bar)
+
+
+def _hours(names: tuple[str, ...]) -> Iterator[list[Candle]]:
+    """Bars of every symbol, hour by hour, of a market that moves together."""
+    rng = np.random.default_rng(1)
+    hours = HISTORY + BARS
+    moves = rng.normal(0, 0.006, (1, hours)) + rng.normal(0, 0.006, (SYMBOLS, hours))
+    prices: FloatArray = 100 * np.exp(np.cumsum(moves, axis=1))
+    volumes = rng.lognormal(3, 1, (SYMBOLS, hours))
+    for hour in range(hours):
+        open_ms = START_MS + hour * HOUR_MS
+        columns = zip(names, prices[:, hour].tolist(), volumes[:, hour].tolist(), strict=True)
+        yield [
+            Candle("binanceus", name, "1h", open_ms, price, price, price, price, volume)
+            for name, price, volume in columns
+        ]

@@ -1,0 +1,98 @@
+"""What a benchmark found, and the table it is shown as."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+class Aim(msgspec.Struct, frozen=True):
+    """An upper bound, in the unit of what was measured, or as a multiple of the peer `times`."""
+
+    most: float
+    times: str | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of ours beside the same number of others, all in `unit`, less is better."""
+
+    what: str
+    unit: str
+    ours: float
+    peers: Mapping[str, float] = {}
+    aim: Aim | None = None
+
+    def ratio(self, peer: str) -> float:
+        """Ours over the peer's."""
+        return self.ours / self.peers[peer]
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the aim is met; None where there is none."""
+        if self.aim is None:
+            return None
+        value = self.ours if self.aim.times is None else self.ratio(self.aim.times)
+        return value <= self.aim.most
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one benchmark found. notes: what a reader must know to read the numbers right."""
+
+    name: str
+    title: str
+    results: Sequence[Result]
+    notes: Sequence[str] = ()
+
+
+def machine() -> str:
+    """Return the kind of machine, in one line."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}{load}"
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the table of one benchmark."""
+    peers = list(dict.fromkeys(peer for result in report.results for peer in result.peers))
+    table = Table(title=f"{report.name}: {report.title}", title_justify="left", caption=machine())
+    table.add_column("measured")
+    table.add_column("regimes", justify="right")
+    for peer in peers:
+        table.add_column(peer, justify="right")
+    table.add_column("aim", justify="right")
+    table.add_column("")
+    for result in report.results:
+        table.add_row(
+            result.what,
+            f"{_number(result.ours)} {result.unit}",
+            *(_beside(result, peer) for peer in peers),
+            _aim(result),
+            {True: "[green]pass[/]", False: "[red]missed[/]", None: ""}[result.passed],
+        )
+    console.print(table)
+    for note in report.notes:
+        console.print(f"- {note}", highlight=False)
+
+
+def _beside(result: Result, peer: str) -> str:
+    if peer not in result.peers:
+        return ""
+    value = result.peers[peer]
+    return f"{_number(value)} ({result.ratio(peer):.2f}x)" if value else _number(value)
+
+
+def _aim(result: Result) -> str:
+    if result.aim is None:
+        return ""
+    if result.aim.times is not None:
+        return f"<= {result.aim.most:g}x {result.aim.times}"
+    return f"<= {result.aim.most:g} {result.unit}"
+
+
+def _number(value: float) -> str:
+    if value and abs(value) < 10:
+        return f"{value:.2f}"
+    return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"

@@ -1,0 +1,158 @@
+"""The whole service is killed at random moments, its receivers come and go: nothing is lost, nothing is told twice.
+
+REGIMES_KILLS sets how often, 10 where it is not set.
+"""
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from regimes.clock import SystemClock
+from regimes.observations import Liquidation
+from tests.chaos import books, world
+from tests.chaos.world import Exchange, Mode, Receiver, Service
+
+KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
+SEASON = 20
+"""After so many kills everything begins anew with an empty database."""
+FRESH = world.alike(2 * min(KILLS, SEASON))
+MODES: Sequence[Mode] = ("up", "up", "up", "refusing", "failing", "hanging")
+ENDPOINTS = ("http-all-1", "http-all-2")
+BACKGROUND = ("BTC/USDT", "ETH/USDT")
+SYMBOLS = (*BACKGROUND, *FRESH)
+
+
+class Run(msgspec.Struct):
+    """What a run of kills did, for its report. unstored: announced in the log and killed before the commit."""
+
+    kills: int = 0
+    while_starting: int = 0
+    unstored: int = 0
+    doubles: int = 0
+    retries: int = 0
+
+
+class Chaos:
+    """One database, its service again and again, and all that befalls it."""
+
+    def __init__(
+        self, url: str, folder: Path, market: Exchange, hooks: Sequence[Receiver], chance: random.Random
+    ) -> None:
+        self.url = url
+        self.folder = folder
+        self.market = market
+        self.hooks = hooks
+        self.chance = chance
+        self.struck: list[str] = []
+        self.logged: set[str] = set()
+        self.run = Run()
+
+    async def life(self) -> None:
+        """Start it, strike, kill it somewhere."""
+        for hook in self.hooks:
+            await hook.set_mode(self.chance.choice(MODES))
+        async with world.service(self.folder, self._variables()) as service:
+            if self.chance.random() < 0.2:
+                self.run.while_starting += 1
+                await asyncio.sleep(self.chance.uniform(0.2, 3.0))
+            else:
+                await service.is_live()
+                await self._strike_and_kill(service)
+        self.run.kills += 1
+        self.logged |= {line["id"] for line in service.heard("market_event")}
+
+    async def while_down(self) -> None:
+        """Store what the last life had received when it was killed before it could tell."""
+        symbol = self._next()
+        now_ms = SystemClock().now_ms()
+        orders = [
+            Liquidation(now_ms - i, "binanceusdm", symbol, "long", 10.0, 500.0, 5000.0) for i in range(30)
+        ]
+        async with books.opened(self.url, self.folder / "beside.db") as storage:
+            await storage.add_liquidations(orders)
+            await storage.flush()
+
+    async def aftermath(self) -> books.Books:
+        """Let everything work, wait until all is delivered, end in order; the books."""
+        for hook in self.hooks:
+            await hook.set_mode("up")
+        async with books.opened(self.url, self.folder / "beside.db") as storage:
+            await books.hurry(storage)
+            async with world.service(self.folder, self._variables()) as service:
+                await service.is_live()
+                async with asyncio.timeout(60):
+                    await books.all_settled(storage)
+                assert await service.stop() == 0
+            self.logged |= {line["id"] for line in service.heard("market_event")}
+            found = await books.read(storage)
+        self.run.unstored = len(self.logged - found.revisions.keys())
+        self.run.doubles = books.doubles(self.hooks)
+        self.run.retries = sum(delivery.attempt > 1 for delivery in found.deliveries)
+        return found
+
+    async def _strike_and_kill(self, service: Service) -> None:
+        strike = asyncio.create_task(self._strike())
+        await asyncio.sleep(self.chance.uniform(0.0, 2.0))
+        await service.kill()
+        strike.cancel()
+        with suppress(asyncio.CancelledError, aiohttp.ClientError):
+            await strike
+
+    async def _strike(self) -> None:
+        """The great ones all the time, and one small one after the other."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                self.market.fault(
+                    "burst", count=400, per_segment=10, per_second=200, symbol_ids=["BTCUSDT", "ETHUSDT"]
+                )
+            )
+            await self.market.strike(self._next(), seconds=self.chance.choice([0.0, 0.3, 1.0]))
+
+    def _next(self) -> str:
+        self.struck.append(FRESH[len(self.struck)])
+        return self.struck[-1]
+
+    def _variables(self) -> dict[str, str]:
+        cache = str(self.folder.parent / "cache")
+        return world.variables(self.market, SYMBOLS, self.hooks, self.url, REGIMES__STORAGE__CACHE_DIR=cache)
+
+
+@pytest.mark.timeout(120 + 15 * KILLS)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_nothing_is_lost_and_nothing_told_twice_however_often_the_service_is_killed(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    chance = random.Random(f"{kind} {KILLS}")
+    async with world.exchange(SYMBOLS) as market:
+        for first in range(0, KILLS, SEASON):
+            folder = tmp_path / str(first)
+            folder.mkdir()
+            url = f"sqlite:///{folder}/service.db"
+            if kind == "postgres":
+                url = await request.getfixturevalue("mortal_server").new_place()
+            async with world.receivers(2) as hooks:
+                chaos = Chaos(url, folder, market, hooks, chance)
+                await season(chaos, min(SEASON, KILLS - first))
+
+
+async def season(chaos: Chaos, kills: int) -> None:
+    for number in range(kills):
+        await chaos.life()
+        if number % 3 == 2:
+            await chaos.while_down()
+    found = await chaos.aftermath()
+    books.check(found, chaos.hooks, ENDPOINTS)
+    episodes = books.check_strikes(found, chaos.struck)
+    assert episodes >= kills // 2
+    assert all(len(found.of(symbol)) <= 1 for symbol in BACKGROUND)
+    states = sum(map(len, found.revisions.values()))
+    sys.stdout.write(f"\n{chaos.run}, {episodes} episodes of {len(chaos.struck)} struck, ")
+    sys.stdout.write(f"{states} states, {len(found.deliveries)} deliveries\n")
