@@ -29,6 +29,7 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT")
 TOKEN = "a-token-of-24-characters"
 WRITE = {"X-Requested-With": "regimes"}
 HISTORY_HOURS = 800
+BEGAN_MS = SystemClock().now_ms() - HOUR_MS
 
 
 class Service:
@@ -154,7 +155,7 @@ def past(now_ms: int) -> Sequence[Observation]:
 
 def bar(symbol: str, open_ms: int, close: float, *, closed: bool = True) -> Candle:
     return Candle(
-        "binanceus", symbol, "1h", open_ms, close, close * 1.001, close * 0.999, close, 10.0, closed=closed
+        "binanceus", symbol, "1h", open_ms, close, close * 1.001, close * 0.999, close, 10.0, 100.0, 5.0, closed
     )
 
 
@@ -177,7 +178,7 @@ def event(
     started_ms: int | None = None,
     title: str = "BTC/USDT volatility: HIGH_VOL",
 ) -> Event:
-    started_ms = SystemClock().now_ms() - HOUR_MS + number if started_ms is None else started_ms
+    started_ms = BEGAN_MS + number if started_ms is None else started_ms
     return Event(
         type=kind,
         symbol=symbol,
