@@ -41,15 +41,30 @@ class Client:
     """cursor: number of the next event it has not been given. state: name of the last one it was.
 
     ended: set when the stream is over. behind_since: since when it has not taken what was written, None while it
-    does. conflated: readings it did not get since then.
+    does. conflated: readings it did not get since then. skipped: states it got from storage, that the log holds too.
     """
 
     __slots__ = (
-        "_transport", "behind_since", "conflated", "cursor", "ended", "resuming", "skipped", "state", "view"
-    )  # fmt: skip
+        "_buffered",
+        "_closing",
+        "_transport",
+        "_write",
+        "behind_since",
+        "conflated",
+        "cursor",
+        "ended",
+        "resuming",
+        "skipped",
+        "state",
+        "view",
+    )
 
     def __init__(self, transport: asyncio.Transport, view: View, cursor: int, state: str) -> None:
         self._transport = transport
+        # Looked up once: these are called for every frame of every client.
+        self._buffered = transport.get_write_buffer_size
+        self._closing = transport.is_closing
+        self._write = transport.write
         self.view = view
         self.cursor = cursor
         self.state = state
@@ -63,22 +78,30 @@ class Client:
     @property
     def is_gone(self) -> bool:
         """Whether the connection is closed or closing."""
-        return self._transport.is_closing()
+        return self._closing()
 
     @property
     def is_full(self) -> bool:
         """Whether it has not taken what was written long before."""
-        return self._transport.get_write_buffer_size() > FULL_BYTES
+        return self._buffered() > FULL_BYTES
 
     @property
     def is_eased(self) -> bool:
         """Whether it has taken nearly everything."""
-        return self._transport.get_write_buffer_size() <= EASED_BYTES
+        return self._buffered() <= EASED_BYTES
 
     def write(self, frame: bytes) -> None:
         """Hand a frame to the transport, whatever waits there already."""
-        if not self._transport.is_closing():
-            self._transport.write(frame)
+        if not self._closing():
+            self._write(frame)
+
+    def offer(self, frame: bytes) -> bool:
+        """Hand a frame to the transport if the client takes what it is given; whether it was handed over."""
+        if self.behind_since is not None or self._buffered() > FULL_BYTES:
+            return False
+        if not self._closing():
+            self._write(frame)
+        return True
 
     def abort(self) -> None:
         """Cut the connection off; what it has not taken is forgotten."""

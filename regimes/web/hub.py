@@ -214,13 +214,12 @@ class Hub:
             await self._each(channel.clients, give)
 
     def _give_reading(self, client: Client, made: bytes) -> None:
-        if client.behind_since is not None or client.is_full:
+        if client.offer(made):
+            self.counts.deliveries += 1
+        else:
             self._is_behind(client)
             client.conflated += 1
             self.counts.conflated += 1
-        else:
-            client.write(made)
-            self.counts.deliveries += 1
 
     def _is_behind(self, client: Client) -> None:
         if client.behind_since is None:

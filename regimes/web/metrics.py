@@ -282,9 +282,7 @@ class Metrics:
         counts = self._hub.counts
         yield _gauge("regimes_sse_clients", "Event streams that are open.", self._hub.clients)
         yield _counter("regimes_sse_frames", "Frames given to event streams.", counts.deliveries)
-        yield _counter(
-            "regimes_sse_conflated", "Readings left out for slow event streams.", counts.conflated
-        )
+        yield _counter("regimes_sse_conflated", "Readings left out for slow event streams.", counts.conflated)
         yield _counter("regimes_sse_stuck", "Event streams cut off as nobody read them.", counts.stuck)
         yield _counter("regimes_sse_resumed", "Event streams that went on from storage.", counts.resumed)
 

@@ -26,7 +26,7 @@ from regimes.timeframe import HOUR_MS
 from regimes.web.app import WebServer
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
-TOKEN = "a-token-of-24-characters"
+TOKEN = "a-token-of-24-characters"  # noqa: S105
 WRITE = {"X-Requested-With": "regimes"}
 HISTORY_HOURS = 800
 BEGAN_MS = SystemClock().now_ms() - HOUR_MS
@@ -149,13 +149,26 @@ def past(now_ms: int) -> Sequence[Observation]:
             found.append(bar(symbol, open_ms, close))
             if number % 8 == 0:
                 rate = float(draws.normal(0.0001, 0.00005))
-                found.append(FundingRate(open_ms // (8 * HOUR_MS) * 8 * HOUR_MS, "binanceusdm", symbol, rate, 8.0))
+                found.append(
+                    FundingRate(open_ms // (8 * HOUR_MS) * 8 * HOUR_MS, "binanceusdm", symbol, rate, 8.0)
+                )
     return found
 
 
 def bar(symbol: str, open_ms: int, close: float, *, closed: bool = True) -> Candle:
     return Candle(
-        "binanceus", symbol, "1h", open_ms, close, close * 1.001, close * 0.999, close, 10.0, 100.0, 5.0, closed
+        "binanceus",
+        symbol,
+        "1h",
+        open_ms,
+        close,
+        close * 1.001,
+        close * 0.999,
+        close,
+        10.0,
+        100.0,
+        5.0,
+        closed,
     )
 
 

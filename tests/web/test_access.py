@@ -62,7 +62,9 @@ def test_another_address_without_a_token_refuses_to_start(tmp_path: Path, host: 
     with pytest.raises(ConfigError, match="a token is needed: set DASHBOARD_TOKEN") as refused:
         load(environ={"REGIMES__WEB__HOST": host}, folder=tmp_path)
     assert "REGIMES__WEB__HOST" in str(refused.value)
-    assert load(environ={"REGIMES__WEB__HOST": host, "DASHBOARD_TOKEN": TOKEN}, folder=tmp_path).web.host == host
+    assert (
+        load(environ={"REGIMES__WEB__HOST": host, "DASHBOARD_TOKEN": TOKEN}, folder=tmp_path).web.host == host
+    )
 
 
 def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_the_token_may_stand_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("token", ["short", "x" * 15, "tökén" * 5, "with\nnewline" * 3])
 def test_a_token_that_is_easily_guessed_or_cannot_be_sent_is_refused(token: str) -> None:
     with pytest.raises(ValidationError, match="at least 16 printable ASCII"):
-        WebSettings(token=token)  # type: ignore[arg-type]
+        WebSettings(token=token)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,9 @@ async def test_every_api_route_needs_the_token(tmp_path: Path) -> None:
         assert (await running.get("/api/features", headers=BEARER))[0] == 200
 
 
-@pytest.mark.parametrize("header", ["Bearer wrong", "Bearer ", "Basic YTpi", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"])
+@pytest.mark.parametrize(
+    "header", ["Bearer wrong", "Bearer ", "Basic YTpi", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"]
+)
 async def test_a_wrong_token_is_refused(tmp_path: Path, header: str) -> None:
     async with service(tmp_path, history=False, web=CLOSED) as running:
         status, answer = await asked(
@@ -143,7 +147,9 @@ async def test_a_browser_signs_in_and_out_and_a_replayed_cookie_is_worth_nothing
         as_browser = {"Cookie": f"regimes_session={cookie}"}
         assert (await running.get("/api/events", headers=as_browser))[0] == 200
         assert (await running.send("POST", "/api/silences", as_browser, json={"hours": 1}))[0] == 403
-        assert (await running.send("POST", "/api/silences", {**as_browser, **WRITE}, json={"hours": 1}))[0] == 201
+        assert (await running.send("POST", "/api/silences", {**as_browser, **WRITE}, json={"hours": 1}))[
+            0
+        ] == 201
         async with running.client.post("/logout", headers=as_browser, allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (303, "/login")
         assert (await running.get("/api/events", headers=as_browser))[0] == 401
@@ -153,7 +159,9 @@ async def test_a_session_outlives_a_restart_but_not_another_token(tmp_path: Path
     async with service(tmp_path, history=False, web=CLOSED) as running:
         cookie, _ = await signed_in(running)
         gone, _ = await signed_in(running)
-        async with running.client.post("/logout", headers={"Cookie": f"regimes_session={gone}"}, allow_redirects=False):
+        async with running.client.post(
+            "/logout", headers={"Cookie": f"regimes_session={gone}"}, allow_redirects=False
+        ):
             pass
     for token, expected in ((TOKEN, 200), ("another-token-of-some-length", 401)):
         async with service(tmp_path, history=False, web={"token": token}) as running:
@@ -163,21 +171,21 @@ async def test_a_session_outlives_a_restart_but_not_another_token(tmp_path: Path
 
 
 def test_a_session_ends_in_time() -> None:
-    access = Access(WebSettings(token=TOKEN, session_days=1))  # type: ignore[arg-type]
+    access = Access(WebSettings(token=TOKEN, session_days=1))
     cookie = access.sign_in(0)
     assert access.rights("", cookie, 86_399_999).read
     assert not access.rights("", cookie, 86_400_000).read
 
 
 def test_sessions_are_bounded_and_the_oldest_goes() -> None:
-    access = Access(WebSettings(token=TOKEN))  # type: ignore[arg-type]
+    access = Access(WebSettings(token=TOKEN))
     cookies = [access.sign_in(number) for number in range(201)]
     assert not access.rights("", cookies[0], 1000).read
     assert all(access.rights("", cookie, 1000).read for cookie in cookies[1:])
 
 
 def test_what_is_stored_of_sessions_holds_nothing_to_sign_in_with() -> None:
-    access = Access(WebSettings(token=TOKEN))  # type: ignore[arg-type]
+    access = Access(WebSettings(token=TOKEN))
     cookie = access.sign_in(0)
     assert cookie.encode() not in access.snapshot()
     assert TOKEN.encode() not in access.snapshot()
@@ -242,7 +250,9 @@ def test_the_brake_doubles_is_bounded_and_lets_go() -> None:
 )
 async def test_only_known_hosts_are_served(tmp_path: Path, host: str, status: int) -> None:
     async with service(tmp_path, history=False, web={"allowed_hosts": ("regimes.example.com",)}) as running:
-        got, answer = await asked(running, f"GET /api/events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        got, answer = await asked(
+            running, f"GET /api/events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
         assert got == status, answer
         page, _ = await asked(running, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
         assert (page == 421) == (status == 421)
@@ -286,7 +296,15 @@ async def test_writes_from_our_own_page_are_taken(tmp_path: Path) -> None:
 async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
     async with service(tmp_path) as running:
         await running.emit(event(1))
-        for path in ("/", "/login", "/api/features", "/api/nothing", "/healthz", "/metrics", "/api/events?limit=0"):
+        for path in (
+            "/",
+            "/login",
+            "/api/features",
+            "/api/nothing",
+            "/healthz",
+            "/metrics",
+            "/api/events?limit=0",
+        ):
             _, _, headers = await running.get(path)
             assert headers["Content-Security-Policy"].startswith("default-src 'self';"), path
             assert headers["X-Content-Type-Options"] == "nosniff"
@@ -335,7 +353,9 @@ async def test_only_a_trusted_proxy_is_believed_about_address_and_encryption(tmp
 )
 async def test_no_path_leads_out_of_the_static_folder(tmp_path: Path, path: str) -> None:
     async with service(tmp_path, history=False) as running:
-        status, answer = await asked(running, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        status, answer = await asked(
+            running, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
     assert status in {400, 404}
     assert b"root:" not in answer
     assert b"build-backend" not in answer
@@ -420,7 +440,15 @@ async def test_no_more_connections_are_held_than_streams_and_some(
 
 @pytest.mark.parametrize(
     "to",
-    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/x\r\nSet-Cookie: a=b", "/api/events", "/<b>"],
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/x\r\nSet-Cookie: a=b",
+        "/api/events",
+        "/<b>",
+    ],
 )
 async def test_nothing_foreign_gets_into_headers_or_the_page_through_next(tmp_path: Path, to: str) -> None:
     async with service(tmp_path, history=False, web=CLOSED) as running:

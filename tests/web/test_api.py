@@ -1,6 +1,6 @@
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,34 @@ from tests.delivery.receivers import Receiver
 from tests.web.service import SYMBOLS, Service, bar, event, liquidation, mark, service
 
 
+class WithReceiver(Service):
+    """A service and the receiver its messages go to."""
+
+    def __init__(self, *parts: Any) -> None:
+        *ours, self.receiver = parts
+        super().__init__(*ours)
+
+    async def settled(self, path: str, is_settled: Callable[[Any], object]) -> Any:
+        """Ask until the answer is as wanted."""
+        async with asyncio.timeout(10):
+            while True:
+                _, told, _ = await self.get(path)
+                if is_settled(told):
+                    return told
+
+
 @pytest_asyncio.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Service]:
+async def running(tmp_path: Path) -> AsyncIterator[WithReceiver]:
     async with (
         Receiver().serving() as receiver,
         service(
             tmp_path, delivery={"webhooks_all": f"{receiver.base}/hook", "allow_cidrs": ("127.0.0.0/8",)}
         ) as made,
     ):
-        made.receiver = receiver  # type: ignore[attr-defined]
-        yield made
+        yield WithReceiver(made.server, made.pipeline, made.alerts, made.client, receiver)
 
 
-def paths(running: Service) -> list[tuple[str, type]]:
+def paths(running: WithReceiver) -> list[tuple[str, type]]:
     """Every readable route that needs no id, with the type of its answer."""
     filled = {
         "/api/history": "?feature=volatility&symbol=BTC/USDT",
@@ -41,7 +56,7 @@ def paths(running: Service) -> list[tuple[str, type]]:
     ]
 
 
-async def test_every_route_answers_what_its_description_says(running: Service) -> None:
+async def test_every_route_answers_what_its_description_says(running: WithReceiver) -> None:
     await running.emit(event(1), event(2, phase=Phase.CLOSED, severity=Severity.CRITICAL))
     for path, kind in paths(running):
         async with running.client.get(path) as answer:
@@ -49,9 +64,11 @@ async def test_every_route_answers_what_its_description_says(running: Service) -
             msgspec.json.decode(await answer.read(), type=kind, strict=True)
 
 
-async def test_features_hold_a_package_for_each_symbol_and_the_market(running: Service) -> None:
+async def test_features_hold_a_package_for_each_symbol_and_the_market(running: WithReceiver) -> None:
     now_ms = running.pipeline.clock.now_ms()
-    running.feed(mark("BTC/USDT", 99.5, now_ms), bar("ETH/USDT", now_ms // HOUR_MS * HOUR_MS, 7.0, closed=False))
+    running.feed(
+        mark("BTC/USDT", 99.5, now_ms), bar("ETH/USDT", now_ms // HOUR_MS * HOUR_MS, 7.0, closed=False)
+    )
     _, told, _ = await running.get("/api/features")
     assert list(told["packages"]) == [*SYMBOLS, "ALL"]
     assert told["packages"]["BTC/USDT"]["volatility"]["status"] == "ok"
@@ -64,7 +81,7 @@ async def test_features_hold_a_package_for_each_symbol_and_the_market(running: S
     assert one["packages"]["ETH/USDT"] == told["packages"]["ETH/USDT"]
 
 
-async def test_what_is_answered_changes_with_the_engine_and_the_etag_with_it(running: Service) -> None:
+async def test_what_is_answered_changes_with_the_engine_and_the_etag_with_it(running: WithReceiver) -> None:
     status, first, headers = await running.get("/api/cascades?symbol=BTC/USDT")
     assert (status, first["symbols"]["BTC/USDT"]["total_liquidation_usd"]) == (200, None)
     _, _, headers = await running.get("/api/features")
@@ -78,7 +95,7 @@ async def test_what_is_answered_changes_with_the_engine_and_the_etag_with_it(run
     assert told["prices"]["BTC/USDT"]["price"] == 50.0
 
 
-async def test_a_large_answer_is_compressed_for_those_who_can_read_that(running: Service) -> None:
+async def test_a_large_answer_is_compressed_for_those_who_can_read_that(running: WithReceiver) -> None:
     async with aiohttp.ClientSession(running.address, auto_decompress=False) as client:
         async with client.get("/api/features", headers={"Accept-Encoding": "gzip"}) as answer:
             packed = await answer.read()
@@ -111,7 +128,7 @@ async def test_a_large_answer_is_compressed_for_those_who_can_read_that(running:
         ("/api/stream?interval=3", "interval"),
     ],
 )
-async def test_a_wrong_parameter_is_named(running: Service, path: str, named: str) -> None:
+async def test_a_wrong_parameter_is_named(running: WithReceiver, path: str, named: str) -> None:
     status, told, headers = await running.get(path)
     assert status == 400
     assert headers["Content-Type"] == "application/problem+json"
@@ -130,18 +147,18 @@ async def test_a_wrong_parameter_is_named(running: Service, path: str, named: st
         "/nothing",
     ],
 )
-async def test_what_is_not_there_is_404(running: Service, path: str) -> None:
+async def test_what_is_not_there_is_404(running: WithReceiver, path: str) -> None:
     status, told, _ = await running.get(path)
     assert (status, told["status"]) == (404, 404)
 
 
-async def test_a_wrong_method_names_the_right_ones(running: Service) -> None:
+async def test_a_wrong_method_names_the_right_ones(running: WithReceiver) -> None:
     status, told, headers = await running.send("PUT", "/api/silences")
     assert (status, headers["Allow"]) == (405, "GET,HEAD,POST")
     assert "GET, HEAD, POST" in told["detail"]
 
 
-async def test_events_come_in_pages_without_gap_or_double(running: Service) -> None:
+async def test_events_come_in_pages_without_gap_or_double(running: WithReceiver) -> None:
     made = [event(number) for number in range(7)]
     await running.emit(*made)
     seen: list[str] = []
@@ -156,9 +173,11 @@ async def test_events_come_in_pages_without_gap_or_double(running: Service) -> N
     assert seen == [each.id for each in reversed(made)]
 
 
-async def test_events_are_filtered(running: Service) -> None:
+async def test_events_are_filtered(running: WithReceiver) -> None:
     await running.emit(
-        event(1), event(2, symbol="ETH/USDT", severity=Severity.CRITICAL), event(3, kind=EventType.REGIME_SHIFT)
+        event(1),
+        event(2, symbol="ETH/USDT", severity=Severity.CRITICAL),
+        event(3, kind=EventType.REGIME_SHIFT),
     )
 
     async def found(query: str) -> list[int]:
@@ -171,10 +190,10 @@ async def test_events_are_filtered(running: Service) -> None:
     assert await found("from=1970-01-01T00:00:00Z&to=1970-01-02") == []
 
 
-async def test_an_event_opens_to_its_decisions_and_deliveries(running: Service) -> None:
+async def test_an_event_opens_to_its_decisions_and_deliveries(running: WithReceiver) -> None:
     made = event(1)
     await running.emit(made)
-    await running.receiver.requests(1)  # type: ignore[attr-defined]
+    await running.receiver.requests(1)
     _, whole, _ = await running.get(f"/api/events/{made.id}")
     assert whole["event"] == msgspec.to_builtins(body(made))
     assert [(one["action"], one["reason"]) for one in whole["decisions"]] == [("send", "opened")]
@@ -182,9 +201,11 @@ async def test_an_event_opens_to_its_decisions_and_deliveries(running: Service) 
     assert whole["deliveries"][0]["title"] == made.title
 
 
-async def test_deliveries_come_in_pages_and_open_to_their_tries(running: Service) -> None:
-    await running.emit(*(event(number, symbol=f"S{number}/USDT", kind=EventType.FUNDING_REVERSAL) for number in range(5)))
-    await running.receiver.requests(5)  # type: ignore[attr-defined]
+async def test_deliveries_come_in_pages_and_open_to_their_tries(running: WithReceiver) -> None:
+    await running.emit(
+        *(event(number, symbol=f"S{number}/USDT", kind=EventType.FUNDING_REVERSAL) for number in range(5))
+    )
+    await running.receiver.requests(5)
     seen: list[str] = []
     cursor = ""
     while True:
@@ -194,50 +215,46 @@ async def test_deliveries_come_in_pages_and_open_to_their_tries(running: Service
             break
         cursor = f"&cursor={page['cursor']}"
     assert len(seen) == len(set(seen)) == 5
-    tries: list[Any] = []
-    while not tries:
-        _, whole, _ = await running.get(f"/api/deliveries/{seen[0]}")
-        tries = whole["attempts"]
+    whole = await running.settled(f"/api/deliveries/{seen[0]}", lambda told: told["attempts"])
+    tries = whole["attempts"]
     assert [(one["attempt"], one["outcome"], one["status_code"]) for one in tries] == [(1, "delivered", 200)]
     _, none, _ = await running.get("/api/deliveries?status=dead")
     assert none["deliveries"] == []
 
 
-async def test_a_delivery_is_sent_again(running: Service) -> None:
+async def test_a_delivery_is_sent_again(running: WithReceiver) -> None:
     await running.emit(event(1))
-    (first,) = await running.receiver.requests(1)  # type: ignore[attr-defined]
+    (first,) = await running.receiver.requests(1)
     _, page, _ = await running.get("/api/deliveries")
     delivery = page["deliveries"][0]["id"]
-    while not (await running.get(f"/api/deliveries/{delivery}"))[1]["attempts"]:
-        await asyncio.sleep(0)
+    await running.settled(f"/api/deliveries/{delivery}", lambda told: told["attempts"])
     status, told, _ = await running.send("POST", f"/api/deliveries/{delivery}/replay")
     assert (status, told) == (202, {"replayed": 1})
-    first, again = await running.receiver.requests(2)  # type: ignore[attr-defined]
+    first, again = await running.receiver.requests(2)
     assert again.headers["webhook-id"] == first.headers["webhook-id"]
 
 
-async def test_an_endpoint_is_tested_and_says_what_it_answered(running: Service) -> None:
+async def test_an_endpoint_is_tested_and_says_what_it_answered(running: WithReceiver) -> None:
     status, told, _ = await running.send("POST", "/api/endpoints/http-all-1/test")
     assert (status, told["outcome"], told["status_code"]) == (200, "delivered", 200)
-    (seen,) = running.receiver.seen  # type: ignore[attr-defined]
+    (seen,) = running.receiver.seen
     assert seen.json["data"]["is_test"] is True
     assert (await running.send("POST", "/api/endpoints/nobody/test"))[0] == 404
 
 
-async def test_an_endpoint_that_was_given_up_is_enabled_again(running: Service) -> None:
+async def test_an_endpoint_that_was_given_up_is_enabled_again(running: WithReceiver) -> None:
     async def gone(_request: Any) -> aiohttp.web.Response:
         return aiohttp.web.Response(status=410)
 
-    running.receiver.script.append(gone)  # type: ignore[attr-defined]
+    running.receiver.script.append(gone)
     await running.emit(event(1))
-    while (await running.get("/api/endpoints"))[1]["endpoints"][0]["phase"] != "parked":
-        await asyncio.sleep(0)
+    await running.settled("/api/endpoints", lambda told: told["endpoints"][0]["phase"] == "parked")
     assert (await running.send("POST", "/api/endpoints/http-all-1/enable"))[1] == {"done": True}
     assert (await running.get("/api/endpoints"))[1]["endpoints"][0]["phase"] == "closed"
     assert (await running.send("POST", "/api/endpoints/nobody/enable"))[0] == 404
 
 
-async def test_a_silence_holds_back_what_it_names_until_it_is_deleted(running: Service) -> None:
+async def test_a_silence_holds_back_what_it_names_until_it_is_deleted(running: WithReceiver) -> None:
     status, made, _ = await running.send(
         "POST", "/api/silences", json={"hours": 1, "symbol": "BTC/USDT", "comment": "maintenance"}
     )
@@ -250,7 +267,7 @@ async def test_a_silence_holds_back_what_it_names_until_it_is_deleted(running: S
     assert (await running.send("DELETE", f"/api/silences/{made['id']}"))[1] == {"done": True}
     assert (await running.send("DELETE", f"/api/silences/{made['id']}"))[0] == 404
     await running.emit(event(2, kind=EventType.REGIME_SHIFT))
-    await running.receiver.requests(1)  # type: ignore[attr-defined]
+    await running.receiver.requests(1)
 
 
 @pytest.mark.parametrize(
@@ -265,22 +282,23 @@ async def test_a_silence_holds_back_what_it_names_until_it_is_deleted(running: S
         ([], "object"),
     ],
 )
-async def test_a_wrong_silence_is_refused_by_name(running: Service, content: Any, named: str) -> None:
+async def test_a_wrong_silence_is_refused_by_name(running: WithReceiver, content: Any, named: str) -> None:
     status, told, _ = await running.send("POST", "/api/silences", json=content)
     assert status == 400
     assert named in told["detail"]
 
 
-async def test_a_body_that_is_no_json_is_refused(running: Service) -> None:
+async def test_a_body_that_is_no_json_is_refused(running: WithReceiver) -> None:
     assert (await running.send("POST", "/api/silences", data=b"hours=1"))[0] == 415
     json_type = {"X-Requested-With": "regimes", "Content-Type": "application/json"}
     assert (await running.send("POST", "/api/silences", json_type, data=b"{"))[0] == 400
 
 
-async def test_history_is_thinned_and_paged(running: Service) -> None:
+async def test_history_is_thinned_and_paged(running: WithReceiver) -> None:
     now_ms = running.pipeline.clock.now_ms()
     rows = [
-        ReadingRow(now_ms - 60_000 * back, "volatility_regime", "X/USDT", b'{"ratio": 1}') for back in range(30, 0, -1)
+        ReadingRow(now_ms - 60_000 * back, "volatility_regime", "X/USDT", b'{"ratio": 1}')
+        for back in range(30, 0, -1)
     ]
     await running.alerts.storage.add_readings(rows)
     await running.alerts.storage.flush()
@@ -300,7 +318,7 @@ async def test_history_is_thinned_and_paged(running: Service) -> None:
     assert seen == [row.ts_ms for row in rows]
 
 
-async def test_candles_carry_liquidations_and_longer_bars_their_coverage(running: Service) -> None:
+async def test_candles_carry_liquidations_and_longer_bars_their_coverage(running: WithReceiver) -> None:
     now_ms = running.pipeline.clock.now_ms()
     hour_ms = now_ms // HOUR_MS * HOUR_MS
     running.feed(bar("BTC/USDT", hour_ms, 123.0, closed=False), liquidation("BTC/USDT", now_ms, 700.0))
@@ -320,7 +338,7 @@ async def test_candles_carry_liquidations_and_longer_bars_their_coverage(running
     assert long["bars"][-1]["long_usd"] == 700.0
 
 
-async def test_liquidations_come_newest_first(running: Service) -> None:
+async def test_liquidations_come_newest_first(running: WithReceiver) -> None:
     now_ms = running.pipeline.clock.now_ms()
     orders = [liquidation(SYMBOLS[number % 2], now_ms - number * 1000) for number in range(4)]
     await running.alerts.storage.add_liquidations(orders)
@@ -331,7 +349,7 @@ async def test_liquidations_come_newest_first(running: Service) -> None:
     assert {one["symbol"] for one in told["liquidations"]} == {"ETH/USDT"}
 
 
-async def test_the_score_counts_episodes_and_how_long_they_lasted(running: Service) -> None:
+async def test_the_score_counts_episodes_and_how_long_they_lasted(running: WithReceiver) -> None:
     opened = event(1)
     closed = msgspec.structs.replace(
         opened, phase=Phase.CLOSED, revision=1, ts_ms=opened.started_ms + 2 * HOUR_MS
@@ -350,7 +368,7 @@ async def test_the_score_counts_episodes_and_how_long_they_lasted(running: Servi
 
 
 async def test_no_secret_stands_in_the_configuration_that_is_shown(tmp_path: Path) -> None:
-    secret = "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2U"
+    secret = "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2U"  # noqa: S105
     async with service(tmp_path, history=False, delivery={"webhook_secret": secret}) as running:
         _, told, _ = await running.get("/api/config")
     shown = {each["key"]: each for each in told["settings"]}

@@ -1,9 +1,14 @@
+import asyncio
 import re
 import shutil
+import socket
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -108,7 +113,9 @@ async def test_every_metric_has_its_heading_in_the_documentation(tmp_path: Path)
     async with service(tmp_path) as running:
         text = (await running.get("/metrics"))[1].decode()
     ours = set(re.findall(r"^# TYPE (regimes_\w+)", text, flags=re.MULTILINE))
-    documented = set(re.findall(r"^### (\w+)$", (ROOT / "docs" / "metrics.md").read_text(), flags=re.MULTILINE))
+    documented = set(
+        re.findall(r"^### (\w+)$", (ROOT / "docs" / "metrics.md").read_text(), flags=re.MULTILINE)
+    )
     assert ours == documented
 
 
@@ -127,8 +134,7 @@ async def test_promtool_finds_nothing_to_say_about_the_metrics(tmp_path: Path) -
     async with service(tmp_path) as running:
         text = (await running.get("/metrics"))[1]
     ours = text[: text.index(b"# HELP process_")]
-    checked = subprocess.run(["promtool", "check", "metrics"], input=ours, capture_output=True, check=False)  # noqa: S607
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+    assert await asyncio.to_thread(said, "check", "metrics", given=ours) == (0, "")
 
 
 @promtool
@@ -142,11 +148,67 @@ async def test_promtool_finds_nothing_to_say_about_the_metrics(tmp_path: Path) -
     ids=" ".join,
 )
 def test_promtool_accepts_the_examples(arguments: tuple[str, ...]) -> None:
-    checked = subprocess.run(  # noqa: S603
-        ["promtool", *arguments],  # noqa: S607
-        cwd=EXAMPLES,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    code, words = said(*arguments)
+    assert code == 0, words
+
+
+@pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="prometheus is not installed (Debian package prometheus)"
+)
+async def test_a_real_prometheus_scrapes_us_and_evaluates_the_rules(tmp_path: Path) -> None:
+    port = free_port()
+    async with service(tmp_path, history=False) as running:
+        config = (EXAMPLES / "prometheus.yml").read_text()
+        config = config.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}").replace("15s", "1s")
+        config = config.replace("prometheus-rules.yml", str(EXAMPLES / "prometheus-rules.yml"))
+        (tmp_path / "prometheus.yml").write_text(config)
+        scraper = await asyncio.create_subprocess_exec(
+            "prometheus",
+            f"--config.file={tmp_path / 'prometheus.yml'}",
+            f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+                (up,) = await answered(client, "/api/v1/query?query=up", "result")
+                assert up["value"][1] == "1"
+                (live,) = await answered(client, "/api/v1/query?query=regimes_live", "result")
+                assert live["metric"]["job"] == "regimes"
+                (group,) = await answered(client, "/api/v1/rules", "groups")
+                async with asyncio.timeout(30):
+                    while any(rule["health"] == "unknown" for rule in group["rules"]):
+                        (group,) = await answered(client, "/api/v1/rules", "groups")
+        finally:
+            scraper.kill()
+            await scraper.wait()
+    assert {rule["health"] for rule in group["rules"]} == {"ok"}
+
+
+async def answered(client: aiohttp.ClientSession, path: str, key: str) -> list[Any]:
+    """Ask until there is something."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(aiohttp.ClientError):
+                async with client.get(path) as answer:
+                    told = (await answer.json()) if answer.status == 200 else {"data": {key: []}}
+                if told["data"][key]:
+                    return list(told["data"][key])
+            await asyncio.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port below those that the system gives out by itself."""
+    for port in range(20_000, 30_000, 7):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+def said(*arguments: str, given: bytes | None = None) -> tuple[int, str]:
+    """How promtool ended and what it said."""
+    command = [shutil.which("promtool") or "promtool", *arguments]
+    done = subprocess.run(command, cwd=EXAMPLES, input=given, capture_output=True, check=False)  # noqa: S603
+    return done.returncode, (done.stdout + done.stderr).decode()
