@@ -102,7 +102,7 @@ async def service(folder: Path, exchange_url: str, hook_url: str, watched: list[
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "regimes", "run"),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.getcwd(), **variables},
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), **variables},
         stderr=asyncio.subprocess.PIPE,
         limit=2**24,
     )
@@ -141,22 +141,25 @@ async def _latencies(seconds: int) -> list[float]:
     probed, noisy = list(names[:PROBED]), [name.replace("/", "") for name in names[PROBED:]]
     source, clock = SyntheticMarket(names, SystemClock().now_ms() - 60_000, 1, "calm"), SystemClock()
     with tempfile.TemporaryDirectory(prefix="regimes-bench-") as folder:
-        async with receiver() as hook, LoopbackExchange(source, clock) as exchange:
-            async with service(Path(folder), exchange.base_url, hook.url, probed):
-                noise = asyncio.create_task(
-                    exchange.faults.burst(
-                        PER_SECOND * seconds, per_segment=PER_SEGMENT, per_second=PER_SECOND, symbol_ids=noisy
-                    )
+        async with (
+            receiver() as hook,
+            LoopbackExchange(source, clock) as exchange,
+            service(Path(folder), exchange.base_url, hook.url, probed),
+        ):
+            noise = asyncio.create_task(
+                exchange.faults.burst(
+                    PER_SECOND * seconds, per_segment=PER_SEGMENT, per_second=PER_SECOND, symbol_ids=noisy
                 )
-                await asyncio.sleep(max(0.0, seconds - PROBED * STATES * _PROBE_EVERY_S - 2))
-                found: list[float] = []
-                for revision in range(STATES):
-                    for symbol in probed:
-                        pause = asyncio.create_task(asyncio.sleep(_PROBE_EVERY_S))
-                        found.append(await _probe(exchange, source, hook, symbol, revision))
-                        await pause
-                noise.cancel()
-                return found
+            )
+            await asyncio.sleep(max(0.0, seconds - PROBED * STATES * _PROBE_EVERY_S - 2))
+            found: list[float] = []
+            for revision in range(STATES):
+                for symbol in probed:
+                    pause = asyncio.create_task(asyncio.sleep(_PROBE_EVERY_S))
+                    found.append(await _probe(exchange, source, hook, symbol, revision))
+                    await pause
+            noise.cancel()
+            return found
 
 
 def run(*, full: bool = False) -> Report:
@@ -173,7 +176,7 @@ def run(*, full: bool = False) -> Report:
         ],
         notes=[
             f"{len(found)} alerts, the slowest {max(found):.0f} ms; exchange and receiver share the other core",
-            f"{PER_SECOND * seconds:,} liquidations by the end, {PROBED} symbols watched; event, decision, delivery and "
-            "state of engine and policy are on disk (synchronous = FULL) before anything is sent",
+            f"{PER_SECOND * seconds:,} liquidations by the end, {PROBED} symbols watched",
+            "event, decision, delivery and state are on disk (synchronous = FULL) before anything is sent",
         ],
     )

@@ -189,6 +189,16 @@ class Bare:
         return len(marks)
 
 
+def loopback_pair(base_url: str) -> tuple[Any, Any]:
+    """Plain ccxt.pro exchanges, spot and derivatives, whose only hosts are on loopback."""
+    socket = base_url.replace("http", "ws", 1)
+    options = {"options": {"fetchCurrencies": False, "fetchMargins": False}}
+    spot, usdm = getattr(ccxt.pro, SPOT)(options), getattr(ccxt.pro, DERIVATIVES)(options)
+    spot.urls["api"] = {"public": base_url + "/api/v3", "ws": {"spot": socket + "/stream"}}
+    usdm.urls["api"] = {"fapiPublic": base_url + "/fapi/v1", "ws": {"linear": socket + "/ws"}}
+    return spot, usdm
+
+
 class Awaited:
     """ccxt.pro as its manual shows it: one event an await."""
 
@@ -197,18 +207,7 @@ class Awaited:
         self._universe = universe
         self._klines = klines
         self._count = 0
-        socket = base_url.replace("http", "ws", 1)
-        self._spot = self._exchange(
-            SPOT, {"public": base_url + "/api/v3", "ws": {"spot": socket + "/stream"}}
-        )
-        self._usdm = self._exchange(
-            DERIVATIVES, {"fapiPublic": base_url + "/fapi/v1", "ws": {"linear": socket + "/ws"}}
-        )
-
-    def _exchange(self, venue: str, api: dict[str, Any]) -> Any:
-        exchange = getattr(ccxt.pro, venue)({"options": {"fetchCurrencies": False, "fetchMargins": False}})
-        exchange.urls["api"] = api
-        return exchange
+        self._spot, self._usdm = loopback_pair(base_url)
 
     async def __aenter__(self) -> Self:
         await asyncio.gather(self._spot.load_markets(), self._usdm.load_markets())

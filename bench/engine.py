@@ -1,10 +1,10 @@
-"""An observation through the engine: a minute as the feeds deliver it, with the hour's end in it."""
+"""An observation through the engine: minutes as the feeds deliver them, and what the end of an hour adds."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from statistics import median
-from typing import Final
+from math import ceil
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bench.timing import cpu_seconds
 from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.features.base import Universe
+from regimes.feeds.polling import pacing
 from regimes.observations import (
     BookDepth,
     Candle,
@@ -34,7 +35,7 @@ MINUTES: Final = 3
 FULL_MINUTES: Final = 15
 TICK_MS: Final = 5_000
 LIQUIDATIONS_A_MINUTE: Final = 2
-DEPTH_LEVELS: Final = 100
+DEPTH_LEVELS: Final = 500
 
 
 def names_of(count: int) -> tuple[str, ...]:
@@ -42,30 +43,31 @@ def names_of(count: int) -> tuple[str, ...]:
     return tuple(f"COIN{number}/USDT" for number in range(count))
 
 
-def warm(names: tuple[str, ...]) -> Engine:
-    """An engine that has seen 38 days of hours, to the minute before the next."""
+def warm(names: tuple[str, ...], history: Sequence[list[Candle]]) -> Engine:
+    """An engine that has seen these hours, funding, and the first minute of the next hour."""
     engine = Engine.build(installed(), Universe(names))
     end_ms = START_MS + HISTORY * HOUR_MS
     engine.step(Tick(end_ms))
-    for bars in hours_of(names, HISTORY):
+    for bars in history:
         for bar in bars:
             engine.step(bar)
     for number in range(90):
         for name in names:
             rate = 1e-4 * (1 + number % 7)
             engine.step(FundingRate(end_ms - (90 - number) * 8 * HOUR_MS, "binanceusdm", name, rate, 8.0))
-    engine.step(Tick(end_ms + 58 * MINUTE_MS))
+    engine.step(Tick(end_ms + MINUTE_MS))
     return engine
 
 
 def live(names: tuple[str, ...], minutes: int) -> Iterator[Observation]:
-    """What comes in so many minutes from the 58th of the hour on.
+    """What comes in so many minutes from the second of the hour on.
 
-    Every second a mark price and every other second an unfinished bar of each symbol; every minute open interest,
-    four books, and liquidations; every five seconds a Tick; at the end of the hour its closed bars.
+    Every second a mark price and every other second an unfinished bar of each symbol; liquidations; books and open
+    interest as often as the feed asks for them within the exchange's limits; every five seconds a Tick.
     """
     rng = np.random.default_rng(2)
-    began_ms = START_MS + HISTORY * HOUR_MS + 58 * MINUTE_MS
+    began_ms = START_MS + HISTORY * HOUR_MS + MINUTE_MS
+    books, interests = _turns(names, 15.0, 5.0, 250.0), _turns(names, 60.0, 1.0, 100.0)
     for second in range(minutes * 60):
         now_ms = began_ms + second * 1_000
         yield from (
@@ -73,43 +75,71 @@ def live(names: tuple[str, ...], minutes: int) -> Iterator[Observation]:
         )
         if second % 2:
             open_ms = now_ms // HOUR_MS * HOUR_MS
-            yield from (_bar(name, open_ms, closed=False) for name in names)
-        for index, name in enumerate(names):
-            yield from _polled(name, now_ms, (second + index) % 60)
-            if rng.random() < LIQUIDATIONS_A_MINUTE / 60:
-                side: Side = "long" if rng.random() < 0.7 else "short"
-                usd = float(rng.lognormal(8, 1.5))
-                yield Liquidation(now_ms, "binanceusdm", name, side, 100.0, usd / 100, usd)
-        if now_ms % HOUR_MS == 0:
-            yield from (_bar(name, now_ms - HOUR_MS, closed=True) for name in names)
+            yield from (
+                Candle("binanceus", n, "1h", open_ms, 100.0, 101.0, 99.0, 100.5, 10.0, 1e3, 5.0, closed=False)
+                for n in names
+            )
+        yield from (_book(name, now_ms) for name in books(second))
+        yield from (OpenInterest(now_ms, "binanceusdm", name, 1e6, 1e8) for name in interests(second))
+        for row in np.flatnonzero(rng.random(len(names)) < LIQUIDATIONS_A_MINUTE / 60).tolist():
+            side: Side = "long" if rng.random() < 0.7 else "short"
+            usd = float(rng.lognormal(8, 1.5))
+            yield Liquidation(now_ms, "binanceusdm", names[row], side, 100.0, usd / 100, usd)
         if now_ms % TICK_MS == 0:
             yield Tick(now_ms)
 
 
-def _bar(name: str, open_ms: int, *, closed: bool) -> Candle:
-    return Candle("binanceus", name, "1h", open_ms, 100.0, 101.0, 99.0, 100.5, 10.0, 1000.0, 5.0, closed)
+def _turns(
+    names: tuple[str, ...], interval_s: float, weight: float, weight_per_minute: float
+) -> Callable[[int], Sequence[str]]:
+    """Which symbols are asked for in a second: one after the other, at the feed's own pace."""
+    pace = pacing(interval_s, len(names), weight=weight, weight_per_minute=weight_per_minute, speed=1.0)
+
+    def asked(second: int) -> Sequence[str]:
+        first, last = ceil(second / pace.later_s), ceil((second + 1) / pace.later_s)
+        return [names[number % len(names)] for number in range(first, last)]
+
+    return asked
 
 
-def _polled(name: str, now_ms: int, second: int) -> Iterator[Observation]:
-    if second == 0:
-        yield OpenInterest(now_ms, "binanceusdm", name, 1e6, 1e8)
-    if second % 15 == 7:
-        levels = range(1, DEPTH_LEVELS + 1)
-        bids = tuple((100.0 - 0.01 * level, 1.0) for level in levels)
-        asks = tuple((100.0 + 0.01 * level, 1.0) for level in levels)
-        yield BookDepth(now_ms, "binanceus", name, bids, asks)
+def _book(name: str, now_ms: int) -> BookDepth:
+    levels = range(1, DEPTH_LEVELS + 1)
+    bids = tuple((100.0 - 0.01 * level, 1.0) for level in levels)
+    asks = tuple((100.0 + 0.01 * level, 1.0) for level in levels)
+    return BookDepth(now_ms, "binanceus", name, bids, asks)
 
 
-def measure(count: int, minutes: int) -> dict[str, list[float]]:
-    """CPU seconds of each step, by type of observation."""
+def end_of_hour(bars: Sequence[Candle]) -> Sequence[Observation]:
+    """The closed bars of the hour in which `live` is, and the Tick after them."""
+    now_ms = bars[0].open_ms + HOUR_MS
+    return [Tick(now_ms), *bars, Tick(now_ms + TICK_MS)]
+
+
+class Spent(NamedTuple):
+    """CPU seconds and number of observations by type, and the CPU seconds of the end of an hour."""
+
+    seconds: dict[str, float]
+    counts: dict[str, int]
+    hour_s: float
+
+    def average_us(self, minutes: int) -> float:
+        """Microseconds an observation, the end of the hour spread over its sixty minutes."""
+        total_s = sum(self.seconds.values()) + self.hour_s * minutes / 60
+        return 1e6 * total_s / sum(self.counts.values())
+
+
+def measure(count: int, minutes: int) -> Spent:
+    """Step an engine of so many symbols through minutes and the end of their hour."""
     names = names_of(count)
-    engine = warm(names)
-    spent: dict[str, list[float]] = defaultdict(list)
+    *history, ending = hours_of(names, HISTORY + 1)
+    engine = warm(names, history)
+    spent = Spent(defaultdict(float), defaultdict(int), 0.0)
     for kind, observations in _runs(list(live(names, minutes))):
-        taken = cpu_seconds(partial(_step_all, engine, observations))
-        spent[kind] += [taken / len(observations)] * len(observations)
+        spent.seconds[kind] += cpu_seconds(partial(_step_all, engine, observations))
+        spent.counts[kind] += len(observations)
+    hour_s = cpu_seconds(partial(_step_all, engine, end_of_hour(ending)))
     assert not engine.intake.rejected, engine.intake.rejected
-    return spent
+    return spent._replace(hour_s=hour_s)
 
 
 def _step_all(engine: Engine, observations: Sequence[Observation]) -> None:
@@ -130,29 +160,28 @@ def _runs(observations: Sequence[Observation]) -> Iterator[tuple[str, list[Obser
 
 def run(*, full: bool = False) -> Report:
     """Measure three sizes of universe."""
-    found = {count: measure(count, FULL_MINUTES if full else MINUTES) for count in UNIVERSES}
+    minutes = FULL_MINUTES if full else MINUTES
+    found = {count: measure(count, minutes) for count in UNIVERSES}
     results = [
         Result(
-            what=f"average of the mix, {count} symbols",
-            unit="us",
-            ours=1e6 * sum(map(sum, spent.values())) / sum(map(len, spent.values())),
-            aim=Aim(5),
+            what=f"average of the mix, {count} symbols", unit="us", ours=spent.average_us(minutes), aim=Aim(5)
         )
         for count, spent in found.items()
     ]
+    detailed = found[DETAILED]
     results += [
-        Result(
-            what=f"  {kind}, {DETAILED} symbols ({len(spent):,})",
-            unit="us",
-            ours=1e6 * sum(spent) / len(spent),
-        )
-        for kind, spent in sorted(found[DETAILED].items())
+        Result(what=f"  {kind}, {DETAILED} symbols", unit="us", ours=1e6 * seconds / detailed.counts[kind])
+        for kind, seconds in sorted(detailed.seconds.items())
+    ]
+    results += [
+        Result(what=f"  end of an hour, {count} symbols", unit="us", ours=1e6 * spent.hour_s)
+        for count, spent in found.items()
     ]
     return Report(
         name="engine",
         title="CPU of one observation through intake, features and latest readings, microseconds",
         results=results,
         notes=[
-            "a mix as the feeds deliver it, the end of an hour in it; a Tick computes the readings of all symbols"
+            "a Tick makes the readings of all symbols whose data changed; the end of an hour counts for a sixtieth a minute"
         ],
     )

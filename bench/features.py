@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from bench.market import MONTH, WEEK, FloatArray, invent
+from bench.pandas_way import by_pandas
 from bench.report import Aim, Report, Result
-from bench.signals import WAYS, disagreement
+from bench.signals import Way, by_polars, disagreement, ours
 from bench.timing import cpu_seconds, in_turn
 from regimes.config.features import installed
 from regimes.features.base import Feature, Universe
@@ -23,6 +24,7 @@ BARS: Final = 20
 # Monday 2023-11-13T00:00Z, so that bars of all timeframes end among those that are timed.
 START_MS: Final = 472_080 * HOUR_MS
 OURS: Final = "regimes"
+WAYS: Final[Mapping[str, Way]] = {OURS: ours, "polars": by_polars, "pandas": by_pandas}
 
 
 def run(*, full: bool = False) -> Report:

@@ -9,7 +9,17 @@ import msgspec
 
 from regimes.errors import DataError
 from regimes.events import Event, Phase
-from regimes.features.base import NOTHING, Feature, FeatureSettings, Need, Output, Reading, Universe
+from regimes.features.base import (
+    NOTHING,
+    Condensable,
+    Feature,
+    FeatureSettings,
+    Need,
+    Output,
+    Reading,
+    Snapshot,
+    Universe,
+)
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation
 from regimes.package import combine, market_state
@@ -30,6 +40,8 @@ QUIET: Final = Outcome()
 
 class Engine:
     """Takes observations past the intake to the features that want them, and keeps what they say.
+
+    An unfinished bar is checked and moves time, but reaches no feature.
 
     Synchronous, without clock, randomness or input and output: time passes by `Tick` alone.
 
@@ -80,6 +92,8 @@ class Engine:
         if rejection is not None:
             return Outcome(rejected=rejection)
         self.now_ms = max(self.now_ms, _event_time(observation))
+        if isinstance(observation, Candle) and not observation.closed:
+            return QUIET
         outcome = QUIET
         for feature in self._routes.get(type(observation), ()):
             output = feature.update(observation)
@@ -89,9 +103,12 @@ class Engine:
             self._keep(outcome)
         return outcome
 
-    def package(self, symbol: str) -> dict[str, Any]:
-        """Everything known of one symbol now, as JSON values; `ALL` is the market."""
-        return self._combine(symbol, self.market())
+    def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Everything known of one symbol now, as JSON values; `ALL` is the market.
+
+        market: what `market` said, where it was asked already.
+        """
+        return self._combine(symbol, self.market() if market is None else market)
 
     def packages(self) -> dict[str, dict[str, Any]]:
         """The package of every configured symbol."""
@@ -116,19 +133,22 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""
-        return msgspec.msgpack.encode(
-            {
-                "version": SNAPSHOT_VERSION,
-                "fingerprint": self._fingerprint,
-                "now_ms": self.now_ms,
-                "intake": self.intake.snapshot(),
-                "open_events": list(self.open_events.values()),
-                "features": {feature.name: feature.snapshot() for feature in self.features},
-            }
-        )
+        features = {feature.name: feature.snapshot() for feature in self.features}
+        return self._packed(self.intake.snapshot(), features)
+
+    def gist(self) -> bytes:
+        """A snapshot without the liquidations of the last day: small enough to be written with each event.
+
+        To be restored over an earlier whole snapshot that has been given the liquidations since.
+        """
+        features = {
+            feature.name: feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
+            for feature in self.features
+        }
+        return self._packed(self.intake.gist(), features)
 
     def restore(self, snapshot: bytes) -> None:
-        """Take back a snapshot into a fresh engine with the same features, settings and symbols.
+        """Take back a snapshot into a fresh engine with the same features, settings and symbols; then perhaps a gist.
 
         Raises DataError if it is damaged, of another version, or was made with other settings.
         """
@@ -150,6 +170,18 @@ class Engine:
         events = msgspec.convert(state["open_events"], list[Event])
         self.open_events = {event.id: event for event in events}
         self.latest = self._all_readings()
+
+    def _packed(self, intake: Mapping[str, Any], features: Mapping[str, Snapshot]) -> bytes:
+        return msgspec.msgpack.encode(
+            {
+                "version": SNAPSHOT_VERSION,
+                "fingerprint": self._fingerprint,
+                "now_ms": self.now_ms,
+                "intake": intake,
+                "open_events": list(self.open_events.values()),
+                "features": features,
+            }
+        )
 
     def _combine(self, symbol: str, market: Mapping[str, Any]) -> dict[str, Any]:
         readings = {

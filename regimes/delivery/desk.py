@@ -36,9 +36,10 @@ class AlertDesk:
 
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
     Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
-    written with the events, such as the engine's snapshot; called once for each try to write, between two turns of
-    the engine, so that it is the state right after the last event that is written with it. settings: how long a
-    message is worth sending.
+    written with the events, such as what the engine knows; called once for each try to write, between two turns of
+    the engine, so that it is the state right after the last event that is written with it. Called with True where a
+    `save` is to be written: then all of it is wanted, also what could be found elsewhere after a crash. settings: how
+    long a message is worth sending.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class AlertDesk:
         endpoints: Sequence[Endpoint],
         clock: Clock,
         *,
-        state: Callable[[], Mapping[str, bytes]],
+        state: Callable[[bool], Mapping[str, bytes]],
         links: Links = lambda _event: {},
         wake: Callable[[], None] = lambda: None,
         on_written: Callable[[Written], None] = lambda _written: None,
@@ -59,6 +60,9 @@ class AlertDesk:
         self.failing_since: float | None = None
         """Monotonic time since which the database has refused steps; None while it takes them."""
         self.last_error = ""
+        self.commits = 0
+        self.commit_seconds = 0.0
+        """Real seconds that `commits` steps took to be on disk."""
         self._storage = storage
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._clock = clock
@@ -68,6 +72,7 @@ class AlertDesk:
         self._on_written = on_written
         self._settings = settings
         self._waiting: list[Step] = []
+        self._saving = False
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -89,7 +94,8 @@ class AlertDesk:
             self._put([], [verdicts])
 
     def save(self) -> None:
-        """Write the state by itself, so that a restart goes on from here."""
+        """Write all of the state, so that a restart goes on from here."""
+        self._saving = True
         self._add(Step())
 
     async def load_silences(self) -> None:
@@ -106,10 +112,12 @@ class AlertDesk:
             await self._has_work.wait()
             steps, self._waiting = self._waiting, []
             self._has_work.clear()
-            step = _joined(steps)
+            step, saving, self._saving = _joined(steps), self._saving, False
+            began = self._clock.monotonic()
             try:
-                await self._storage.commit(msgspec.structs.replace(step, state=self._state()))
+                await self._storage.commit(msgspec.structs.replace(step, state=self._state(saving)))
             except StorageError as error:
+                self._saving |= saving
                 self._refused(step, error)
                 await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
                 failures += 1
@@ -118,6 +126,8 @@ class AlertDesk:
                 raise
             else:
                 failures, self.failing_since = 0, None
+                self.commits += 1
+                self.commit_seconds += self._clock.monotonic() - began
                 self._told(step)
 
     async def drained(self) -> None:
@@ -125,9 +135,9 @@ class AlertDesk:
         await self._idle.wait()
 
     def _put(self, events: Sequence[Event], verdicts: Sequence[Verdicts]) -> None:
-        made = [dispatch.event for each in verdicts for dispatch in each.dispatches]
+        made = [sent.event for each in verdicts for sent in each.dispatches if not sent.reminder]
         known = {(event.id, event.revision) for event in events}
-        # Bursts, digests and notices are events of the policy's own; repeats are stored already.
+        # Bursts, digests and notices are events of the policy's own; what is repeated is stored already.
         own = {(event.id, event.revision): event for event in made if (event.id, event.revision) not in known}
         self._add(
             Step(

@@ -1,11 +1,12 @@
 """A message that cannot wait for the database: sent at once, once, with no promise."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
-from regimes.alerting.message import pack, unpack
+from regimes.alerting.message import Parcel, pack, unpack
 from regimes.alerting.render import render
 from regimes.clock import Clock
 from regimes.delivery.channel import Channel
@@ -26,7 +27,7 @@ class Emergency:
         self._sent_at: dict[tuple[str, str], float] = {}
 
     async def send(self, event: Event) -> None:
-        """Try each endpoint once. Never raises for an endpoint that cannot be reached."""
+        """Try each endpoint once, all at the same time. Never raises for an endpoint that cannot be reached."""
         key = (event.type.value, event.symbol)
         now = self._clock.monotonic()
         if now - self._sent_at.get(key, -QUIET_S) < QUIET_S:
@@ -35,8 +36,8 @@ class Emergency:
         _log.error("emergency", title=event.title, why=event.why)
         whole = body(event)
         parcel = unpack(pack(whole, render(whole)))
-        for channel in self._channels:
-            tried = await exchange(
-                channel.target, channel.transport, parcel, self._clock, edit=None, memory={}
-            )
-            _log.warning("emergency_sent", endpoint=channel.endpoint.name, outcome=tried.outcome.value)
+        await asyncio.gather(*(self._try(channel, parcel) for channel in self._channels))
+
+    async def _try(self, channel: Channel, parcel: Parcel) -> None:
+        tried = await exchange(channel.target, channel.transport, parcel, self._clock, edit=None, memory={})
+        _log.warning("emergency_sent", endpoint=channel.endpoint.name, outcome=tried.outcome.value)

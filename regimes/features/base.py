@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
@@ -122,5 +122,14 @@ class Feature(Protocol):
         ...
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take back a snapshot made with the same settings."""
+        """Take back a snapshot, or over a restored state a gist, made with the same settings."""
+        ...
+
+
+@runtime_checkable
+class Condensable(Protocol):
+    """A feature whose snapshot grows with the liquidations of the last day."""
+
+    def gist(self) -> Snapshot:
+        """The snapshot without what those liquidations bring back, so that it stays small."""
         ...

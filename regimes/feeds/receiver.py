@@ -20,6 +20,7 @@ from regimes.observations import DataKind, Liquidation, Observation
 _log = structlog.get_logger()
 
 _REMEMBER_S: Final = 120.0
+_REMEMBER_MOST: Final = 50_000
 _LOGGED_POISON: Final = 10
 # By what a frame that cannot be read most likely was.
 _MARKS: Final[tuple[tuple[str, DataKind], ...]] = (
@@ -30,7 +31,10 @@ _MARKS: Final[tuple[tuple[str, DataKind], ...]] = (
 
 
 class Recent:
-    """Remembers liquidations for two to four minutes: long enough for two connections that overlap, bounded in time."""
+    """Remembers liquidations for two to four minutes, long enough for two connections that overlap.
+
+    In a cascade it remembers the last 50,000 to 100,000, so that memory is bounded.
+    """
 
     def __init__(self, now: float) -> None:
         self._turned_at = now
@@ -39,12 +43,13 @@ class Recent:
 
     def is_new(self, found: Liquidation, now: float) -> bool:
         """True the first time. now: monotonic seconds."""
-        if now - self._turned_at > _REMEMBER_S:
+        if now - self._turned_at > _REMEMBER_S or len(self._young) >= _REMEMBER_MOST:
             self._old, self._young, self._turned_at = self._young, set(), now
-        if found in self._young or found in self._old:
+        if self._old and found in self._old:
             return False
+        before = len(self._young)
         self._young.add(found)
-        return True
+        return len(self._young) > before
 
 
 class Receiver:
@@ -128,8 +133,9 @@ class Receiver:
             return
         self._mark_ms[found.symbol] = found.ts_ms
         self.marks[found.symbol] = found.mark_price
-        if found.next_funding_ms is not None:
-            self._funding.announced(found.symbol, found.next_funding_ms)
+        next_ms = found.next_funding_ms
+        if next_ms is not None and next_ms != self._funding.next_ms.get(found.symbol):
+            self._funding.announced(found.symbol, next_ms)
         self._put(found)
 
     def ignored(self, url: str, event: object) -> None:

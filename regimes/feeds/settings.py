@@ -1,13 +1,18 @@
 """What the operator decides about venues: one table of names, defaults, rules and words."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 SpotVenue = Literal["binanceus", "binance", ""]
 DerivativesVenue = Literal["binanceusdm", ""]
 
 _URL_SCHEMES: Final = ("http://", "https://")
+
+
+def _whole(value: object) -> object:
+    """Environment variables are text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class VenuesSettings(BaseModel):
@@ -127,7 +132,7 @@ class VenuesSettings(BaseModel):
         description="Seconds between two snapshots of a symbol's order book (longer with many symbols: "
         "at most a quarter of the request weight is spent on it).",
     )
-    depth_levels: Literal[100, 500, 1000] = Field(
+    depth_levels: Annotated[Literal[100, 500, 1000], BeforeValidator(_whole)] = Field(
         default=500,
         description="Price levels in a snapshot of the order book; more = walls further away are seen.",
     )

@@ -298,17 +298,21 @@ class Intake:
 
     def snapshot(self) -> dict[str, Any]:
         """What has been seen; counters begin anew with each process."""
+        return {**self.gist(), "liquidations": self._liquidations.snapshot()}
+
+    def gist(self) -> dict[str, Any]:
+        """What has been seen but for liquidations."""
         return {
             "now_ms": self._now_ms,
             "grids": {key: grid.snapshot() for key, grid in self._grids.items()},
-            "liquidations": self._liquidations.snapshot(),
             "states": self._newest_state,
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Take back a snapshot."""
+        """Take back a snapshot; a gist leaves the liquidations as they are."""
         self._now_ms = snapshot["now_ms"]
         self._horizon_ms = LATEST_MS if self._now_ms is None else self._now_ms + self._ahead_ms
         self._grids = {key: GridMemory.of(saved) for key, saved in snapshot["grids"].items()}
-        self._liquidations.restore(snapshot["liquidations"])
+        if "liquidations" in snapshot:
+            self._liquidations.restore(snapshot["liquidations"])
         self._newest_state = dict(snapshot["states"])

@@ -6,30 +6,35 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import structlog
 
+from regimes.alerting.message import Parcel, pack, unpack
 from regimes.alerting.policy import Policy
 from regimes.alerting.records import Route
+from regimes.alerting.render import render
 from regimes.alerting.system import SystemWatch
 from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
 from regimes.delivery.channel import Channel, open_channels
 from regimes.delivery.desk import AlertDesk, Written
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
+from regimes.delivery.exchange import exchange
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.signing import parse_secrets
 from regimes.delivery.targets import apprise
-from regimes.errors import StorageError
-from regimes.events import Event
+from regimes.errors import ConfigError, StorageError
+from regimes.events import Event, EventType, Phase, Severity, body
 from regimes.observations import Liquidation
 from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
-from regimes.pipeline.resume import Resume
+from regimes.pipeline.resume import GIST, WHOLE, Resume
 from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
+from regimes.web.source import Trial
 
 POLICY_S: Final = 0.5
 HEALTH_S: Final = 2.0
@@ -49,8 +54,10 @@ class Alerts:
     ) -> None:
         self.storage = storage
         self.endpoints = tuple(channel.endpoint for channel in channels)
+        self._channels = {channel.endpoint.name: channel for channel in channels}
+        self._real = real
         self.watch = SystemWatch()
-        redact = Redactor.of(settings)
+        redact = self._redact = Redactor.of(settings)
         self.outbox = Outbox(
             channels,
             storage,
@@ -76,6 +83,7 @@ class Alerts:
         self._settings = settings
         self._clock = clock
         self._pipeline: Pipeline | None = None
+        self._flushing: asyncio.Task[None] | None = None
         self._sent = asyncio.Event()
         self._on_written: list[Callable[[Written], None]] = []
 
@@ -91,7 +99,7 @@ class Alerts:
         if "system" in state:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
-        return Resume(state.get("engine"), self._liquidations_since)
+        return Resume(state, self._liquidations_since)
 
     def attach(self, pipeline: Pipeline) -> None:
         """Take what the pipeline brings about."""
@@ -107,9 +115,25 @@ class Alerts:
                 self._archive.run(self._save),
                 self._save_first(),
                 self._every(POLICY_S, self._let_policy_speak),
-                self._every(HEALTH_S, self._look_around),
+                self._every(HEALTH_S, self.look),
             ):
                 group.create_task(part)
+
+    async def try_endpoint(self, name: str) -> Trial:
+        """Send one test message past policy and storage. Raises ConfigError when there is no such endpoint."""
+        channel = self._channels.get(name)
+        if channel is None:
+            raise ConfigError(f"no endpoint {name!r}; there are {', '.join(self._channels) or 'none'}")
+        tried = await exchange(
+            channel.target,
+            channel.transport,
+            _test_parcel(channel, self._real),
+            self._real,
+            edit=None,
+            memory={},
+        )
+        note = self._redact(tried.reply.note)
+        return Trial(name, tried.outcome.value, tried.status_code, note, tried.duration_ms)
 
     async def close(self) -> None:
         """Write the last state and what still waits; finish what is being sent, send nothing more."""
@@ -144,7 +168,8 @@ class Alerts:
             # Before that an episode may look open that has ended while nobody watched.
             self.desk.tick(self._now_ms())
 
-    async def _look_around(self) -> None:
+    async def look(self) -> None:
+        """Look at the whole service now; what is wrong, or well again, is told."""
         with suppress(StorageError):
             await self.desk.load_silences()
         if self._pipeline is not None:
@@ -172,11 +197,21 @@ class Alerts:
         if self._is_live:
             self.desk.save()
 
-    def _state(self) -> Mapping[str, bytes]:
+    def _state(self, whole: bool) -> Mapping[str, bytes]:  # noqa: FBT001  # the desk's question
         kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
         if self._pipeline is not None and self._is_live:
-            kept["engine"] = self._pipeline.engine.snapshot()
+            engine = self._pipeline.engine
+            kept[GIST] = engine.gist()
+            if whole:
+                kept[WHOLE] = engine.snapshot()
+            # The gist leaves to the stored liquidations what they can bring back, so they are written with it.
+            self._flushing = asyncio.create_task(self._flush())
         return kept
+
+    async def _flush(self) -> None:
+        await self._archive.hand_over()
+        with suppress(StorageError):
+            await self.storage.flush()
 
     @property
     def _is_live(self) -> bool:
@@ -243,6 +278,27 @@ def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
         Route(endpoint=endpoint.name, sources=endpoint.routes, minimum=settings.alerting.minimum)
         for endpoint in endpoints
     ]
+
+
+def _test_parcel(channel: Channel, real: Clock) -> Parcel:
+    """What a test message says."""
+    now_ms = real.now_ms()
+    whole = body(
+        Event(
+            type=EventType.SYSTEM_DIGEST,
+            symbol=channel.endpoint.name,
+            severity=Severity.INFO,
+            phase=Phase.OPENED,
+            ts_ms=now_ms,
+            started_ms=now_ms,
+            revision=0,
+            title="Test message",
+            description=f"This is a test of the endpoint {channel.endpoint.name}. Nothing happened in the market.",
+            why="somebody asked for it on the dashboard",
+            data={"is_test": True},
+        )
+    )
+    return unpack(pack(whole, msgspec.structs.replace(render(whole), is_test=True)))
 
 
 def links_of(settings: Settings) -> Callable[[Event], Mapping[str, str]]:

@@ -87,12 +87,13 @@ class Archive:
     async def _purges(self) -> None:
         while True:
             try:
-                await self._purge()
+                await self.purge()
             except StorageError as error:
                 _log.warning("purge_failed", error=str(error))
             await asyncio.sleep(_PURGE_EVERY_S)
 
-    async def _purge(self) -> None:
+    async def purge(self) -> None:
+        """Delete what is older than it is to be kept. Raises StorageError."""
         for table, days in self._settings.retention_days.items():
             clock = self._real if table in _BY_REAL_TIME else self._clock
             before_ms = clock.now_ms() - int(days * DAY_MS)

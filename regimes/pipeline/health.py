@@ -99,8 +99,11 @@ class Health:
         for stream in pipeline.status():
             name = f"{stream.venue} {stream.stream}"
             lasted_s = self._lasted_s(name, is_bad=not stream.connected)
-            trouble = _stale(stream, lasted_s, now_ms) if lasted_s >= self._admin.feed_stale_seconds else None
-            events += self._watch.report(EventType.SYSTEM_FEED_STALE, name, trouble, now_ms)
+            is_stale = lasted_s >= self._admin.feed_stale_seconds
+            # One that was told before a restart is not over while it has not connected yet.
+            if is_stale or stream.connected:
+                trouble = _stale(stream, lasted_s, now_ms) if is_stale else None
+                events += self._watch.report(EventType.SYSTEM_FEED_STALE, name, trouble, now_ms)
         return events
 
     def _clock_skew(self, pipeline: Pipeline, now_ms: int) -> list[Event]:

@@ -1,15 +1,19 @@
 """Where an earlier run stopped, so that this one goes on from there."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import structlog
 
 from regimes.engine import Engine
 from regimes.errors import DataError
-from regimes.observations import Liquidation
+from regimes.observations import Liquidation, Tick
 from regimes.timeframe import DAY_MS
 
+WHOLE: Final = "engine"
+"""Name of the engine's whole snapshot among the stored states; written every minute."""
+GIST: Final = "engine_gist"
+"""Name of the gist of the engine's state, which is written with each event."""
 LATE_MS: Final = 10_000
 """How much earlier than the engine's time a liquidation may have happened that its snapshot does not hold yet."""
 ReadLiquidations: TypeAlias = Callable[[int], Awaitable[Sequence[Liquidation]]]
@@ -21,14 +25,14 @@ async def _none(_since_ms: int) -> Sequence[Liquidation]:
 
 
 class Resume:
-    """The engine's last snapshot, and the way to the liquidations stored since a time, oldest first."""
+    """The engine's state as stored, and the way to the liquidations stored since a time, oldest first."""
 
-    def __init__(self, snapshot: bytes | None = None, read: ReadLiquidations = _none) -> None:
+    def __init__(self, state: Mapping[str, bytes] | None = None, read: ReadLiquidations = _none) -> None:
         self.liquidations: Sequence[Liquidation] = ()
-        """What the engine has not seen yet; known after `into`."""
+        """Those of the last day, for an engine that begins anew; known after `into`."""
         self.goes_on = False
         """Whether the engine goes on where it stopped, so that what comes out of the history is news."""
-        self._snapshot = snapshot
+        self._state = state or {}
         self._read = read
 
     async def into(self, engine: Engine, now_ms: int) -> int | None:
@@ -41,16 +45,28 @@ class Resume:
         if not self.goes_on:
             self.liquidations = await self._read(now_ms - DAY_MS)
             return None
-        # What is in its windows must not enter them again, and the intake knows doubles of the last minutes only.
-        self.liquidations = await self._read(engine.now_ms - LATE_MS)
-        return max([engine.now_ms, *(last.ts_ms for last in self.liquidations[-1:])])
+        # Not more of them: what is in its windows must not enter them again, and the intake knows but the last doubles.
+        liquidations = await self._read(engine.now_ms - LATE_MS)
+        self._catch_up(engine, liquidations, now_ms)
+        return max([engine.now_ms, *(last.ts_ms for last in liquidations[-1:])])
 
     def _restored(self, engine: Engine) -> bool:
-        if self._snapshot is None:
+        if WHOLE not in self._state:
             return False
         try:
-            engine.restore(self._snapshot)
+            engine.restore(self._state[WHOLE])
         except DataError as error:
             _log.warning("snapshot_not_used", error=str(error))
             return False
         return True
+
+    def _catch_up(self, engine: Engine, liquidations: Sequence[Liquidation], now_ms: int) -> None:
+        """Fill the windows up to the crash, then let the engine know what it had told by then.
+
+        The events on the way are either those, and forgotten here, or come again with the next tick, as news.
+        """
+        engine.step(Tick(now_ms))
+        for liquidation in liquidations:
+            engine.step(liquidation)
+        if GIST in self._state:
+            engine.restore(self._state[GIST])

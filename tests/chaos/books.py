@@ -10,6 +10,7 @@ import msgspec
 
 from regimes.clock import SystemClock
 from regimes.events import Event, EventType
+from regimes.pipeline.resume import GIST
 from regimes.storage.base import Delivery, DeliveryStatus
 from regimes.storage.factory import storage_for
 from regimes.storage.store import Store
@@ -27,6 +28,8 @@ class Books(msgspec.Struct):
     peaks: dict[str, int]
     cascades: set[str]
     closed: set[str]
+    order: Sequence[tuple[str, str]]
+    """Event and phase of each state, as they were stored."""
     deliveries: Sequence[Delivery]
     decided: set[tuple[str, int, str]]
     """Event, revision and endpoint of all that was to be sent."""
@@ -55,7 +58,7 @@ async def read(storage: Store) -> Books:
     """Read everything."""
     rows = await storage.read(
         lambda session: session.rows(
-            "SELECT id, revision, symbol, phase, body, event_type FROM market_events ORDER BY id, revision"
+            "SELECT id, revision, symbol, phase, body, event_type FROM market_events ORDER BY position"
         )
     )
     sent = await storage.read(
@@ -67,7 +70,7 @@ async def read(storage: Store) -> Books:
         lambda session: session.rows("SELECT symbol, sum(quote_usd) FROM liquidations GROUP BY symbol")
     )
     state = await storage.load_state()
-    kept = msgspec.msgpack.decode(state["engine"])["open_events"] if "engine" in state else []
+    kept = msgspec.msgpack.decode(state[GIST])["open_events"] if GIST in state else []
     revisions: defaultdict[str, list[int]] = defaultdict(list)
     peaks: defaultdict[str, int] = defaultdict(int)
     for event_id, revision, _, _, body, _ in rows:
@@ -79,6 +82,7 @@ async def read(storage: Store) -> Books:
         revisions=dict(revisions),
         peaks=dict(peaks),
         cascades={row[0] for row in rows if row[5] == CASCADE},
+        order=[(row[0], row[3]) for row in rows],
         closed={row[0] for row in rows if row[3] == "closed"},
         deliveries=await storage.deliveries(event_id=None, status=None, limit=EVERYTHING),
         decided={tuple(row) for row in sent},
@@ -93,6 +97,8 @@ def check(books: Books, hooks: Sequence[Receiver], endpoints: Sequence[str]) -> 
         assert revisions == list(range(len(revisions))), (
             f"states missing of {books.symbols[event_id]}: {revisions}"
         )
+    overlapping = [symbol for symbol in set(books.symbols.values()) if not _in_turn(books, symbol)]
+    assert not overlapping, f"an episode began before the last one had ended: {overlapping}"
     assert books.open_in_engine == books.cascades - books.closed, "the engine and its events do not agree"
 
     stored = {(d.event_id, d.revision, d.endpoint) for d in books.deliveries}
@@ -118,6 +124,13 @@ def check(books: Books, hooks: Sequence[Receiver], endpoints: Sequence[str]) -> 
             assert len(set(bodies)) == 1, f"one webhook-id, several bodies: {name}"
             whole = msgspec.json.decode(bodies[0])
             assert (whole["id"], whole["revision"]) == (mine[name].event_id, mine[name].revision)
+
+
+def _in_turn(books: Books, symbol: str) -> bool:
+    """Whether each cascade of a symbol ended before the next began."""
+    mine = [(event_id, phase) for event_id, phase in books.order if event_id in books.of(symbol)]
+    openings = [at for at, (_, phase) in enumerate(mine) if phase == "opened"]
+    return all(at == 0 or mine[at - 1][1] == "closed" for at in openings)
 
 
 def check_strikes(books: Books, struck: Sequence[str]) -> int:

@@ -34,7 +34,7 @@ class House:
             work.storage,
             tuple(work.endpoints.values()),
             work.clock,
-            state=lambda: {"engine": self.engine.snapshot(), "policy": self.desk.policy.snapshot()},
+            state=lambda _whole: {"engine": self.engine.snapshot(), "policy": self.desk.policy.snapshot()},
             wake=work.outbox.wake,
         )
         self.step([Tick(START_MS)])

@@ -291,6 +291,7 @@ def variables(
         "REGIMES__TIMEFRAMES": "1h",
         # Polled rarely: a service that starts every few seconds would soon have spent the exchange's request weight.
         "REGIMES__VENUES__DEPTH_SECONDS": "3600",
+        "REGIMES__VENUES__DEPTH_LEVELS": "100",
         "REGIMES__VENUES__OPEN_INTEREST_SECONDS": "3600",
         "REGIMES__DELIVERY__ALLOW_CIDRS": "127.0.0.0/8",
         "REGIMES__DELIVERY__TIMEOUT_SECONDS": "0.5",

@@ -258,3 +258,10 @@ def test_what_the_program_sets_is_validated_and_says_so(folder: Path) -> None:
     assert settings.pipeline.interval_seconds == 5
     with pytest.raises(ValueError, match="greater than"):
         settings.replaced(demo, pipeline={"interval_seconds": 0})
+
+
+def test_a_choice_of_numbers_can_be_made_in_the_environment(folder: Path) -> None:
+    settings = load(environ={"REGIMES__VENUES__DEPTH_LEVELS": "100"}, folder=folder)
+    assert settings.venues.depth_levels == 100
+    with pytest.raises(ConfigError, match="100, 500 or 1000"):
+        load(environ={"REGIMES__VENUES__DEPTH_LEVELS": "200"}, folder=folder)

@@ -33,6 +33,10 @@ class Life:
                     raise AssertionError("it has ended")
                 await asyncio.sleep(0.005)
 
+    async def looked(self) -> None:
+        """Wait until it has looked at itself once more, from beginning to end."""
+        await self.alerts.look()
+
     async def stored(self) -> None:
         """Wait until everything that was taken is on disk."""
         await self.alerts._archive.hand_over()
@@ -41,12 +45,16 @@ class Life:
 
 
 @asynccontextmanager
-async def living(settings: Settings, clock: ScaledClock, *, in_order: bool = False) -> AsyncIterator[Life]:
+async def living(
+    settings: Settings, clock: ScaledClock, *, in_order: bool = False, wait_for_streams: bool = True
+) -> AsyncIterator[Life]:
     """Run it until the block ends; then it is torn down with nothing more written, or ended in order."""
     async with open_alerts(settings, clock) as alerts:
         life = Life(alerts, Pipeline(settings, clock=clock, resume=await alerts.resume()))
         try:
-            await life.until(lambda: connected(life.pipeline))
+            await life.until(
+                lambda: connected(life.pipeline) if wait_for_streams else life.pipeline.live.is_set()
+            )
             yield life
         finally:
             if in_order:

@@ -209,11 +209,11 @@ async def test_a_gap_in_the_liquidations_is_told_once_it_has_ended(tmp_path: Pat
         market(speed=60.0) as (exchange, clock),
         living(settings_with(exchange, tmp_path, hook.base), clock),
     ):
-        await exchange.faults.refuse_connections()
+        exchange.faults.reject_subscribe(1_000_000)
         await exchange.faults.close(1006, where="market")
         began_ms = clock.now_ms()
         await clock.sleep(90)
-        await exchange.faults.accept_connections()
+        exchange.faults.rejected_subscriptions = 0
         (told,) = await hook.requests(1)
     assert told.json["event_type"] == "SYSTEM_FEED_GAP"
     assert told.json["symbol"] == "binanceusdm liquidation"

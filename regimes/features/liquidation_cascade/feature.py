@@ -103,12 +103,19 @@ class LiquidationCascade(Feature):
     def snapshot(self) -> Snapshot:
         """All state."""
         return {
+            **self.gist(),
+            "trackers": {tracker.symbol: tracker.snapshot() for tracker in self._everyone()},
+        }
+
+    def gist(self) -> Snapshot:
+        """All state but the windows."""
+        return {
             "now_ms": self._now_ms,
             "refused": self.refused,
             "next_zones": self._next_zones,
             "hour": self._hour,
             "coverage": self._coverage.snapshot(),
-            "trackers": {tracker.symbol: tracker.snapshot() for tracker in self._everyone()},
+            "trackers": {tracker.symbol: tracker.gist() for tracker in self._everyone()},
             "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
         }
 

@@ -132,8 +132,11 @@ class Tracker:
 
     def snapshot(self) -> dict[str, Any]:
         """All state."""
+        return {**self.gist(), "window": self.window.snapshot()}
+
+    def gist(self) -> dict[str, Any]:
+        """All state but the window."""
         return {
-            "window": self.window.snapshot(),
             "episode": msgspec.structs.asdict(self.episode),
             "episode_cents": self.episode_cents,
             "peak_cents": self.peak_cents,
@@ -148,8 +151,7 @@ class Tracker:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot."""
-        self.window.restore(snapshot["window"])
+        """Take back a snapshot; a gist leaves the window as it is, and has the episode looked at with the next tick."""
         self.episode = Episode(**snapshot["episode"])
         self.episode_cents = snapshot["episode_cents"]
         self.peak_cents = snapshot["peak_cents"]
@@ -161,7 +163,11 @@ class Tracker:
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
         self._headroom_cents = snapshot["headroom_cents"]
-        self._due_ms = 0 if self.episode.is_open else None
+        if "window" in snapshot:
+            self.window.restore(snapshot["window"])
+            self._due_ms = 0 if self.episode.is_open else None
+        else:
+            self.dirty, self._headroom_cents, self._due_ms = True, 0, 0
 
     def severity_relative(self) -> int | None:
         """The last 60 minutes against the symbol's own hours, 1 (usual) to 5; None while those are too few."""
