@@ -11,7 +11,7 @@ import pytest
 
 from regimes.config.load import holds_secret, leaves
 from regimes.config.settings import settings_type
-from regimes.config.sources import VARIABLES
+from regimes.config.sources import PREFIX, VARIABLES
 from tests.delivery.receivers import Receiver, babble, raw_server, reset, says
 from tests.e2e.process import Done, regimes, started
 from tests.e2e.test_run import against, live_exchange
@@ -33,13 +33,16 @@ def canaries(*, webhooks: str, database: str) -> dict[str, str]:
         "BINANCE_SECRET": f"{CANARY}-api-secret",
         "WEBHOOK_SECRET": "whsec_Y0FuQXJZLXNpZ25pbmcta2V5LTAxMjM0NTY3",
         "DB_URL": database,
+        "REGIMES__WEB__TOKEN": f"{CANARY}-dashboard-token-{'x' * 24}",
+        "REGIMES__WEB__METRICS_TOKEN": f"{CANARY}-metrics-token-{'x' * 24}",
         **dict.fromkeys(WEBHOOKS, webhooks),
     }
 
 
 def test_every_secret_setting_has_its_canary() -> None:
     given = canaries(webhooks="", database="")
-    assert {VARIABLES[name] for name in given} == set(SECRET_PATHS)
+    paths = {VARIABLES.get(name) or name.removeprefix(PREFIX).lower().replace("__", ".") for name in given}
+    assert paths == set(SECRET_PATHS)
 
 
 def unseen(text: str, place: str) -> None:
