@@ -1,0 +1,33 @@
+// What a screen reader hears: few sentences, politely; only CRITICAL interrupts, once for each rise.
+import { h, setText } from "./dom.js";
+import { on } from "./store.js";
+
+const QUIET_MS = 5000;
+
+export function startVoice() {
+  const polite = h("p", { class: "unseen", role: "status", id: "polite" });
+  const loud = h("p", { class: "unseen", role: "alert", id: "loud" });
+  document.body.append(polite, loud);
+  const waiting = [];
+  let timer = null;
+  const speak = () => {
+    timer = null;
+    if (!waiting.length) return;
+    setText(polite, waiting.length > 3 ? `${waiting.length} changes; the newest: ${waiting.at(-1)}` : waiting.join(". "));
+    waiting.length = 0;
+    timer = setTimeout(speak, QUIET_MS);
+  };
+  const say = (text) => {
+    waiting.push(text);
+    timer ??= setTimeout(speak, 500);
+  };
+  const interrupted = new Set();
+  on("event", (event) => {
+    const isNewlyCritical = event.severity === "CRITICAL" && event.phase !== "closed" && !interrupted.has(event.id);
+    if (isNewlyCritical) {
+      interrupted.add(event.id);
+      setText(loud, `Critical: ${event.symbol}, ${event.title}`);
+    } else say(`${event.severity.toLowerCase()}: ${event.symbol}, ${event.title}, ${event.phase}`);
+  });
+  return say;
+}
