@@ -156,7 +156,7 @@ class DeliveryList {
 
 function attemptLine(attempt) {
   const code = attempt.status_code ? ` ${attempt.status_code}` : "";
-  return h("p", {}, timeElement(attempt.started_ms ?? attempt.ts_ms), ` ${attempt.outcome}${code}, ${duration(attempt.duration_ms)} ${attempt.note ?? ""}`);
+  return h("p", {}, timeElement(attempt.started_ms), ` ${attempt.outcome}${code}, ${duration(attempt.duration_ms)} ${attempt.note ?? ""}`);
 }
 
 async function readSilences(body, told, again) {

@@ -25,7 +25,8 @@ export class EventStream {
       this.#choice("type", "Type", [...TYPES, "SYSTEM"]), this.#choice("symbol", "Symbol", []), this.#choice("severity", "Severity", ["CRITICAL", "WARNING", "INFO"]));
     this.node = h("section", { class: "panel stream", id: "events", "aria-labelledby": "events-title" },
       h("header", {}, h("h2", { id: "events-title" }, "Events"), this.count, this.controls), this.list, this.more);
-    view(["events", "features"], () => this.#draw());
+    view(["events"], () => this.#draw());
+    view(["features"], () => this.#age());
     on("resumed", (how) => how === "lost" && this.#read());
     addEventListener("hashchange", () => this.#openHash());
     this.#read().then(() => this.#openHash());
@@ -73,7 +74,7 @@ export class EventStream {
 
   async #showMore() {
     this.more.disabled = true;
-    this.#shown += PAGE;
+    this.#shown *= 2;
     if (this.#chosen().length < this.#shown && !this.#isAtEnd) await this.#read(this.#cursor);
     this.more.disabled = false;
     this.#draw();
@@ -111,6 +112,12 @@ export class EventStream {
     this.more.hidden = this.#isAtEnd && chosen.length <= this.#shown;
   }
 
+  /** Open episodes grow older with each reading. */
+  #age() {
+    this.#offerSymbols();
+    for (const event of market.events.values()) if (event.phase !== "closed") this.#items.get(event.id)?.draw(event);
+  }
+
   #offerSymbols() {
     const select = this.controls.querySelector("[data-filter=symbol]");
     const known = [...new Set([...symbols(), ...[...market.events.values()].map((event) => event.symbol)])];
@@ -136,7 +143,7 @@ function item(id) {
     if (opened) node.append(opened.node);
   };
   const draw = (event) => {
-    if (event === current) return drawPhase(phase, event);
+    if (event === current) return event.phase === "closed" ? undefined : drawPhase(phase, event);
     current = event;
     setAttribute(node, "data-revision", event.revision);
     setAttribute(node, "data-states", event.states.join());

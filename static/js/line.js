@@ -1,7 +1,7 @@
 // One live connection to the service, and what it has told so far. Runs in the shared worker, or in the page where a
 // browser has none. It speaks to any number of listeners, so that ten tabs cost one connection.
 
-const SILENT_MS = 40_000; // the server speaks every 15 s: after this long the line is dead, whatever the socket says
+const SILENT_MS = 20_000; // the server says every 5 s how it is: after this long the line is dead, whatever the socket says
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15_000];
 const KEPT_EVENTS = 500;
 const KINDS = ["snapshot", "features", "event", "liquidation", "status"];
@@ -122,10 +122,12 @@ export class Line {
   }
 
   #hearSnapshot({ status, features, open_events, resume }) {
-    this.#features = features;
     this.#status = status;
     this.#tell({ kind: "status", status });
-    this.#tell({ kind: "features", features });
+    if (Object.keys(features.packages).length) {
+      this.#features = features;
+      this.#tell({ kind: "features", features });
+    }
     for (const event of open_events) this.#hearEvent(event, true);
     this.#tell({ kind: "resumed", resume });
   }
