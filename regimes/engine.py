@@ -89,9 +89,12 @@ class Engine:
             self._keep(outcome)
         return outcome
 
-    def package(self, symbol: str) -> dict[str, Any]:
-        """Everything known of one symbol now, as JSON values; `ALL` is the market."""
-        return self._combine(symbol, self.market())
+    def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Everything known of one symbol now, as JSON values; `ALL` is the market.
+
+        market: what `market` said, where it was asked already.
+        """
+        return self._combine(symbol, self.market() if market is None else market)
 
     def packages(self) -> dict[str, dict[str, Any]]:
         """The package of every configured symbol."""

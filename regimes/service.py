@@ -3,17 +3,22 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
 
 from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
+from regimes.delivery.desk import Written
 from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts, open_alerts
+from regimes.pipeline.live_source import LiveSource
 from regimes.pipeline.pipeline import only
+from regimes.web.app import WebServer
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _LEVELS: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
@@ -34,7 +39,8 @@ async def serve(settings: Settings, *, clock: Clock | None = None) -> None:
         log.info("endpoints", names=[endpoint.name for endpoint in alerts.endpoints])
         pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume())
         pipeline.subscribe(on_event=log_event, on_progress=log_progress)
-        await run_together(pipeline, alerts, stop)
+        async with web_of(settings, clock, pipeline, alerts):
+            await run_together(pipeline, alerts, stop)
     log.info("stopped", dropped=pipeline.queue.dropped.total())
 
 
@@ -49,6 +55,26 @@ async def run_together(pipeline: Pipeline, alerts: Alerts, stop: asyncio.Event) 
             beside.cancel()
     except* Exception as errors:
         raise only(errors) from errors
+
+
+@asynccontextmanager
+async def web_of(
+    settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts
+) -> AsyncIterator[str | None]:
+    """Serve pages, API, stream and metrics of a pipeline that is about to run; the address, None when it is off."""
+    if not settings.web.enabled:
+        yield None
+        return
+    server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts))
+
+    def written(what: Written) -> None:
+        server.hub.wrote(what.events)
+        server.metrics.wrote(what.events, what.decisions)
+
+    pipeline.subscribe(on_batch=server.took, on_funding_history=server.live.board.take_funding)
+    alerts.on_written(written)
+    async with server.serving() as address:
+        yield address
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -55,6 +55,9 @@ class AlertDesk:
         self.failing_since: float | None = None
         """Monotonic time since which the database has refused steps; None while it takes them."""
         self.last_error = ""
+        self.commits = 0
+        self.commit_seconds = 0.0
+        """Real seconds that `commits` steps took to be on disk."""
         self._storage = storage
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._clock = clock
@@ -99,6 +102,7 @@ class AlertDesk:
             steps, self._waiting = self._waiting, []
             self._has_work.clear()
             step = _joined(steps)
+            began = self._clock.monotonic()
             try:
                 await self._storage.commit(step)
             except StorageError as error:
@@ -110,6 +114,8 @@ class AlertDesk:
                 raise
             else:
                 failures, self.failing_since = 0, None
+                self.commits += 1
+                self.commit_seconds += self._clock.monotonic() - began
                 self._told(step)
 
     async def drained(self) -> None:

@@ -255,6 +255,9 @@ class EndpointWorker:
             await self._patience.until_done(lambda: self._office.undelivered(delivery, now_ms))
         await self._patience.until_done(lambda: self._storage.settle(attempt, settlement))
         self._count(attempt, settlement.status)
+        if settlement.status is DeliveryStatus.DELIVERED and not delivery.is_replay:
+            waited_ms = self._clock.now_ms() - delivery.created_ms
+            self._shared.counters.waited[self.endpoint.name].add(waited_ms / 1000)
 
     async def _learn(self, tried: Tried, now_ms: int) -> None:
         """Breaker, holds and memory after a try; stored when a restart should know."""

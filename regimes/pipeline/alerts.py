@@ -6,20 +6,24 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import structlog
 
+from regimes.alerting.message import Parcel, pack, unpack
 from regimes.alerting.policy import Policy
 from regimes.alerting.records import Route
+from regimes.alerting.render import render
 from regimes.alerting.system import SystemWatch
 from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
 from regimes.delivery.channel import Channel, open_channels
 from regimes.delivery.desk import AlertDesk, Written
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
+from regimes.delivery.exchange import exchange
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.signing import parse_secrets
-from regimes.errors import StorageError
-from regimes.events import Event
+from regimes.errors import ConfigError, StorageError
+from regimes.events import Event, EventType, Phase, Severity, body
 from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
@@ -28,6 +32,7 @@ from regimes.pipeline.resume import Resume
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
 from regimes.timeframe import DAY_MS
+from regimes.web.source import Trial
 
 POLICY_S: Final = 0.5
 HEALTH_S: Final = 2.0
@@ -47,6 +52,8 @@ class Alerts:
     ) -> None:
         self.storage = storage
         self.endpoints = tuple(channel.endpoint for channel in channels)
+        self._channels = {channel.endpoint.name: channel for channel in channels}
+        self._real = real
         self.watch = SystemWatch()
         self.outbox = Outbox(
             channels,
@@ -108,6 +115,21 @@ class Alerts:
                 self._every(HEALTH_S, self._look_around),
             ):
                 group.create_task(part)
+
+    async def try_endpoint(self, name: str) -> Trial:
+        """Send one test message past policy and storage. Raises ConfigError when there is no such endpoint."""
+        channel = self._channels.get(name)
+        if channel is None:
+            raise ConfigError(f"no endpoint {name!r}; there are {', '.join(self._channels) or 'none'}")
+        tried = await exchange(
+            channel.target,
+            channel.transport,
+            _test_parcel(channel, self._real),
+            self._real,
+            edit=None,
+            memory={},
+        )
+        return Trial(name, tried.outcome.value, tried.status_code, tried.reply.note, tried.duration_ms)
 
     async def close(self) -> None:
         """Write the last state and what still waits; finish what is being sent, send nothing more."""
@@ -216,6 +238,27 @@ def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
         Route(endpoint=endpoint.name, sources=endpoint.routes, minimum=settings.alerting.minimum)
         for endpoint in endpoints
     ]
+
+
+def _test_parcel(channel: Channel, real: Clock) -> Parcel:
+    """What a test message says."""
+    now_ms = real.now_ms()
+    whole = body(
+        Event(
+            type=EventType.SYSTEM_DIGEST,
+            symbol=channel.endpoint.name,
+            severity=Severity.INFO,
+            phase=Phase.OPENED,
+            ts_ms=now_ms,
+            started_ms=now_ms,
+            revision=0,
+            title="Test message",
+            description=f"This is a test of the endpoint {channel.endpoint.name}. Nothing happened in the market.",
+            why="somebody asked for it on the dashboard",
+            data={"is_test": True},
+        )
+    )
+    return unpack(pack(whole, msgspec.structs.replace(render(whole), is_test=True)))
 
 
 def _links(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
