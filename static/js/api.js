@@ -23,12 +23,11 @@ export function get(path, parameters = {}) {
   return ask(query.size ? `${path}?${query}` : path);
 }
 
+/** The header is one that a page of another site cannot send. */
 function write(method, path, body) {
-  return ask(path, {
-    method,
-    headers: { Accept: "application/json", "Content-Type": "application/json" },
-    body: body === undefined ? "{}" : JSON.stringify(body),
-  });
+  const headers = { Accept: "application/json", "X-Requested-With": "regimes" };
+  if (body === undefined) return ask(path, { method, headers });
+  return ask(path, { method, headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
 export const post = (path, body) => write("POST", path, body);

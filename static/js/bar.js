@@ -13,7 +13,7 @@ export function startPage(seconds = null) {
   const line = connect(take, seconds ?? Number(preference("interval")));
   startTheme();
   startPause();
-  if (seconds === null) startInterval(line);
+  if (byId("interval")) startInterval(line);
   const say = startVoice();
   startLiveness(say);
   startHeadline(say);

@@ -9,7 +9,7 @@ const BARS = 720;
 const SHOWN = { "1h": 168, "4h": 42, "1d": 60, "1w": 52 }; // the last seven days, where that is more than a few bars
 const RELOAD_MS = 30_000;
 const TABLE_BARS = 48;
-const LEVELS = 3;
+const LEVELS = 2;
 const BANDS = { HIGH_VOL: "--band-high", EXPLOSIVE: "--band-explosive", EXTREME: "--band-extreme" };
 const RANK = { INFO: 1, WARNING: 2, CRITICAL: 3 };
 const LOCAL = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
@@ -47,7 +47,7 @@ export class Chart {
     this.readout = h("p", { class: "readout" });
     this.table = h("details", {}, h("summary", {}, "The same as a table"));
     this.table.addEventListener("toggle", () => this.#drawTable());
-    this.frame = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Chart: left and right arrow keys read one bar after the other" }, this.plot, this.readout);
+    this.frame = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Chart: left and right arrow keys read one bar after the other" }, this.readout, this.plot);
     if (library) {
       place.append(this.frame, legend(), this.table);
       this.#build();
@@ -156,8 +156,8 @@ export class Chart {
     if (!this.chart || !this.#bars.length) return;
     const bars = this.#bars;
     this.candles.setData(bars.map(candle));
-    this.longs.setData(bars.map((bar) => ({ time: seconds(bar.open_ms), value: -(bar.long_usd ?? 0) })));
-    this.shorts.setData(bars.map((bar) => ({ time: seconds(bar.open_ms), value: bar.short_usd ?? 0 })));
+    this.longs.setData(bars.map((bar) => column(bar, -bar.long_usd)));
+    this.shorts.setData(bars.map((bar) => column(bar, bar.short_usd)));
     this.bands.show(bandsOf(bars));
     this.hatch.show(hatched(bars.at(-1)), colour("--quiet"));
     this.#drawLevels();
@@ -259,6 +259,7 @@ export class Chart {
 }
 
 const candle = (bar) => ({ time: seconds(bar.open_ms), open: bar.open, high: bar.high, low: bar.low, close: bar.close });
+const column = (bar, value) => (value ? { time: seconds(bar.open_ms), value } : { time: seconds(bar.open_ms) });
 const hatched = (bar) => (bar.closed ? null : candle(bar));
 
 function sentence(bar) {
@@ -300,7 +301,7 @@ function missing() {
 /** The chart library, or null where this installation has none. */
 export async function chartLibrary() {
   try {
-    return await import("/static/vendor/lightweight-charts.js");
+    return await import("/vendor/lightweight-charts.js");
   } catch {
     return null;
   }

@@ -6,6 +6,7 @@ import { market } from "./store.js";
 import { datum, number, percent, phrase } from "./words.js";
 
 const SPANS = [1, 4, 24];
+const UNSENT = { suppress: "not sent", digest: "kept for the digest", hold: "held for a moment" };
 const STATES = { delivered: "calm", pending: "info", superseded: "off", expired: "warning", dead: "critical" };
 
 /** { node, draw(event) }: what an opened row shows. */
@@ -18,9 +19,9 @@ export function detail(event) {
     node.replaceChildren(
       part("Why", h("p", {}, newer.why), newer.description ? h("p", { class: "quiet" }, newer.description) : null),
       part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), `, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"))),
-      h("div", { class: "wide" }, h("h3", {}, "Data"), facts(newer.data)),
       part("Track record", record),
       part("Deliveries", sent),
+      h("div", { class: "wide" }, h("h3", {}, "Data"), facts(newer.data)),
       h("div", { class: "wide" }, h("h3", {}, "Silence"), silenceButtons(newer, told), told),
     );
     readDeliveries(newer, sent, told);
@@ -35,7 +36,8 @@ const part = (title, ...content) => h("div", {}, h("h3", {}, title), content);
 export function facts(data) {
   const entries = Object.entries(data ?? {});
   if (!entries.length) return h("p", { class: "quiet" }, "None.");
-  return h("dl", { class: "facts" }, entries.map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, datum(name, value)))));
+  const isLong = (value) => Array.isArray(value) ? value.some((each) => typeof each === "object") : value && typeof value === "object";
+  return h("dl", { class: "facts" }, entries.map(([name, value]) => h("div", { class: isLong(value) ? "wide" : null }, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, datum(name, value)))));
 }
 
 function silenceButtons(event, told) {
@@ -61,8 +63,8 @@ async function readDeliveries(event, place, told) {
   try {
     const { decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
     const lines = deliveries.map((each) => deliveryLine(each, told));
-    const unsent = decisions.filter((each) => ["suppress", "digest", "hold"].includes(each.action)).slice(-3);
-    lines.push(...unsent.map((each) => h("li", { class: "quiet" }, `${each.endpoint}: not sent, ${each.words}`)));
+    const unsent = decisions.filter((each) => each.action in UNSENT).slice(-3);
+    lines.push(...unsent.map((each) => h("li", { class: "quiet" }, `${each.endpoint}: ${UNSENT[each.action]}, ${each.words}`)));
     place.replaceChildren(lines.length ? h("ul", {}, lines) : h("p", { class: "quiet" }, "Sent to nobody: no endpoint takes it."));
   } catch (error) {
     place.replaceChildren(h("p", { class: "quiet" }, `Not known now: ${error.message}`));

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { arrange, badge, h, setAttribute, setBadge, setText, setTime, timeElement } from "./dom.js";
 import { detail } from "./event-detail.js";
-import { market, now, on, symbols, takeEvent, view } from "./store.js";
+import { mark, market, now, on, symbols, takeEvent, view } from "./store.js";
 import { levelOf } from "./truth.js";
 import { duration, phrase } from "./words.js";
 
@@ -67,6 +67,7 @@ export class EventStream {
       for (const event of page.events) takeEvent(event, true);
       this.#cursor = page.cursor;
       this.#isAtEnd = page.cursor === null;
+      mark("events");
     } catch (error) {
       setText(this.count, `Older events cannot be read now: ${error.message}`);
     }
@@ -109,7 +110,7 @@ export class EventStream {
     arrange(this.list, nodes);
     const open = chosen.filter((event) => event.phase !== "closed").length;
     setText(this.count, chosen.length ? `${chosen.length}${this.#isAtEnd ? "" : "+"}, ${open} open` : "None yet: events appear here as they happen.");
-    this.more.hidden = this.#isAtEnd && chosen.length <= this.#shown;
+    this.more.hidden = chosen.length <= this.#shown && (this.#isAtEnd || !market.events.size);
   }
 
   /** Open episodes grow older with each reading. */
@@ -130,8 +131,8 @@ export class EventStream {
 
 /** One row: { node, draw(event), toggle(open) }. */
 function item(id) {
-  const [mark, time, name, title, phase] = [badge("info", ""), timeElement(0), h("span", { class: "symbol" }), h("span", { class: "title" }), h("span", { class: "quiet" })];
-  const button = h("button", { type: "button", class: "row", "aria-expanded": "false", onclick: () => toggle() }, time, mark, name, title, phase);
+  const [level, time, name, title, phase] = [badge("info", ""), timeElement(0), h("span", { class: "symbol" }), h("span", { class: "title" }), h("span", { class: "quiet" })];
+  const button = h("button", { type: "button", class: "row", "aria-expanded": "false", onclick: () => toggle() }, time, level, name, title, phase);
   const node = h("li", { id, "data-id": id }, button);
   let current = null;
   let opened = null;
@@ -148,7 +149,7 @@ function item(id) {
     setAttribute(node, "data-revision", event.revision);
     setAttribute(node, "data-states", event.states.join());
     setTime(time, Date.parse(event.timestamp), now() - Date.parse(event.timestamp) > 43_200_000 ? "day" : "time");
-    setBadge(mark, levelOf(event.severity), event.severity);
+    setBadge(level, levelOf(event.severity), event.severity);
     setText(name, event.symbol);
     setText(title, event.title);
     drawPhase(phase, event);

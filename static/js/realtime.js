@@ -39,7 +39,7 @@ function begin() {
   const tape = liquidationTape();
   byId("content").append(
     h("section", { class: "panel", "aria-labelledby": "monitor-title" },
-      h("header", {}, h("h2", { id: "monitor-title" }, "Live monitor"), h("div", { class: "controls" }, h("label", {}, "Symbol", select), refresh)), told, place),
+      h("header", {}, h("h2", { id: "monitor-title" }, "Live monitor"), h("div", { class: "controls" }, told, h("label", {}, "Symbol", select), refresh)), place),
     h("section", { class: "meters", "aria-label": "Liquidations" }, meters.map((each) => each.node)),
     tape.node);
   let shown = null;
@@ -95,7 +95,7 @@ function meter(id, title, note, field) {
   const draw = (symbol) => {
     const signal = market.features.packages[symbol]?.cascades;
     const said = tell("cascades", signal, now());
-    const value = signal?.ready ? signal[field] : null;
+    const value = signal?.[field]; // while it warms up the sum so far is true all the same: at least that much
     setText(big, isNumber(value) ? `${usd(value)}${field.endsWith("per_hour") ? "/h" : ""}` : said.word);
     setBadge(mark, said.level, said.word);
     const share = isNumber(value) && limit ? Math.min(1, value / (2 * limit)) : 0;

@@ -12,7 +12,7 @@ function instead(key, signal) {
   if (signal.ready) return null;
   const why = signal.detail ?? "";
   if (signal.status === "warming") {
-    return { level: "off", word: `warming ${number(signal.n, 0)}/${number(signal.needed, 0)} ${UNITS[key] ?? ""}`.trim(), note: why };
+    return { level: "off", word: `warming ${number(signal.n, 0)}/${number(signal.needed, 0)} ${UNITS[key] ?? ""}`.trim(), note: "" };
   }
   if (signal.status === "unavailable") return { level: "off", word: "unavailable", note: why };
   return { level: "off", word: "no value", note: why || phrase(signal.status) };
@@ -21,6 +21,10 @@ function instead(key, signal) {
 /** { level, word, note } of one signal of one symbol. */
 export function tell(key, signal, now) {
   const missing = instead(key, signal);
+  if (missing && signal?.cascade_detected) {
+    const { word, note } = SAYINGS.cascades(signal);
+    return { level: levelOf(signal.alert_level), word, note: `${note}; ${missing.word}` };
+  }
   if (missing) return missing;
   const said = { level: levelOf(signal.alert_level), ...SAYINGS[key](signal) };
   if (signal.stale) {
@@ -49,7 +53,7 @@ const SAYINGS = {
   }),
 };
 
-const thin = (signal) => (signal.coverage < 0.95 ? `; ${percent(signal.coverage, 0)} of the time watched` : "");
+const thin = (signal) => (signal.ready && signal.coverage < 0.95 ? `; ${percent(signal.coverage, 0)} of the time watched` : "");
 
 const MARKET_LEVELS = { NORMAL: "calm", ACTIVE: "warning", CRISIS: "critical" };
 export const marketLevel = (state) => MARKET_LEVELS[state] ?? "off";

@@ -67,7 +67,7 @@ export function phrase(name) {
 /** One value of an event's data, by what its name says it is. */
 export function datum(name, value) {
   if (value === null || value === undefined) return NONE;
-  if (Array.isArray(value)) return value.length ? value.map((each) => datum(name, each)).join(", ") : "none";
+  if (Array.isArray(value)) return value.length ? value.map((each) => datum(name, each)).join(typeof value[0] === "object" ? "; " : ", ") : "none";
   if (typeof value === "object") {
     return Object.entries(value).map(([key, each]) => `${key.replaceAll("_", " ")} ${datum(key, each)}`).join(", ");
   }

@@ -165,7 +165,7 @@ def test_screen_readers_hear_events_politely_and_are_interrupted_once_by_a_criti
     assert page.locator("[aria-live=assertive], [role=alert]").count() == 1
     assert page.evaluate("document.getElementById('loud').getAttribute('role')") == "alert"
     page.evaluate("""async () => {
-      const { takeEvent } = await import('/static/js/store.js');
+      const { takeEvent } = await import('/js/store.js');
       window.heard = { polite: 0, loud: 0 };
       for (const id of ['polite', 'loud'])
         new MutationObserver(() => { window.heard[id] += 1; }).observe(document.getElementById(id), { childList: true, characterData: true, subtree: true });
@@ -188,7 +188,7 @@ def test_nothing_flashes_and_nothing_moves_for_those_who_asked_for_stillness(pag
     page.emulate_media(reduced_motion="reduce")
     opened(page)
     page.evaluate("""async () => {
-      const { takeEvent } = await import('/static/js/store.js');
+      const { takeEvent } = await import('/js/store.js');
       const now = new Date().toISOString();
       takeEvent({ id: 'evt_still', revision: 0, event_type: 'REGIME_SHIFT', symbol: 'BTC/USDT', severity: 'CRITICAL', title: 'still',
         why: '', description: '', data: {}, phase: 'opened', started: now, timestamp: now, source: 'REGIME' });

@@ -88,7 +88,7 @@ def test_an_event_opens_to_why_data_record_and_deliveries(page: Page) -> None:
     row = rows(page).filter(has_text="ETH/USDT").first
     row.locator("button").first.click()
     detail = row.locator(".detail")
-    expect(detail.locator("h3")).to_have_text(["Why", "When", "Data", "Track record", "Deliveries", "Silence"])
+    expect(detail.locator("h3")).to_have_text(["Why", "When", "Track record", "Deliveries", "Data", "Silence"])
     expect(detail).to_contain_text("velocity")
     expect(detail.locator(".facts dt").filter(has_text="total liquidation usd")).to_be_visible()
     expect(detail).to_contain_text("of its kind in 30 days")
@@ -160,7 +160,7 @@ def test_the_pace_is_kept(page: Page) -> None:
 
 
 def test_without_the_chart_library_there_is_a_table_and_a_hint(page: Page) -> None:
-    page.route("**/static/vendor/**", lambda route: route.fulfill(status=404))
+    page.route("**/vendor/**", lambda route: route.fulfill(status=404))
     opened(page)
     expect(page.locator("#chart")).to_contain_text("no chart library")
     expect(page.locator("#chart details tbody tr").first).to_be_visible()

@@ -20,7 +20,7 @@ def test_an_event_made_of_markup_is_shown_as_text(page: Page, faults: list[str])
     opened(page)
     page.evaluate(
         """async (nasty) => {
-          const { takeEvent } = await import('/static/js/store.js');
+          const { takeEvent } = await import('/js/store.js');
           const now = new Date().toISOString();
           takeEvent({ id: 'evt_nasty', revision: 0, event_type: nasty, symbol: nasty, severity: 'CRITICAL', title: nasty,
             description: nasty, why: nasty, data: { [nasty]: nasty }, phase: 'opened', started: now, timestamp: now,

@@ -17,7 +17,7 @@ def newest_states(service: Service) -> dict[str, int]:
 def streams(service: Service) -> int:
     """Event streams the server has open, by its own count."""
     lines = service.text("/metrics").splitlines()
-    return int(float(next(line for line in lines if line.startswith("regimes_sse_clients ")).split()[-1]))
+    return int(float(next(line for line in lines if line.startswith("regimes_stream_clients ")).split()[-1]))
 
 
 def test_an_event_is_on_the_page_within_half_a_second_of_the_liquidation(

@@ -30,7 +30,7 @@ def own_scripts(path: str) -> set[str]:
     """Every script of ours that a page loads, found by following its imports."""
     html = (STATIC / {"/": "index.html"}.get(path, f"{path[1:]}.html")).read_text(encoding="utf-8")
     found: set[str] = set()
-    todo = [name for name in re.findall(r'src="/static/([\w./-]+\.js)"', html)] + ["js/line-worker.js"]
+    todo = [name for name in re.findall(r'src="/([\w./-]+\.js)"', html)] + ["js/line-worker.js"]
     while todo:
         name = todo.pop()
         if name not in found:
@@ -49,7 +49,7 @@ def squeezed(names: set[str]) -> int:
 def test_own_scripts_are_small_and_announced_to_the_browser(path: str) -> None:
     scripts = own_scripts(path)
     html = (STATIC / {"/": "index.html"}.get(path, f"{path[1:]}.html")).read_text(encoding="utf-8")
-    preloaded = set(re.findall(r'modulepreload" href="/static/([\w./-]+)"', html))
+    preloaded = set(re.findall(r'modulepreload" href="/([\w./-]+)"', html))
     assert preloaded == scripts - {"theme.js", "js/line-worker.js"}
     print(f"\n{path}: {squeezed(scripts):,} bytes of own scripts, gzip")
     assert squeezed(scripts) <= OWN_BYTES
@@ -97,7 +97,7 @@ def test_first_paint_jumps_and_answers_hold_their_bars(browser: Browser, service
 
 UPDATE = """
 async (count) => {
-  const store = await import('/static/js/store.js');
+  const store = await import('/js/store.js');
   const costs = [];
   new PerformanceObserver((list) => list.getEntries().forEach((e) => e.name === 'regimes.draw' && costs.push(e.duration))).observe({ type: 'measure' });
   for (let i = 0; i < count; i += 1) {
@@ -138,7 +138,7 @@ def test_an_update_costs_little_and_memory_stays_flat(page: Page) -> None:
 
 FILL = """
 async (count) => {
-  const { takeEvent } = await import('/static/js/store.js');
+  const { takeEvent } = await import('/js/store.js');
   const begin = Date.now() - count * 60_000;
   for (let i = 0; i < count; i += 1) {
     const at = new Date(begin + i * 60_000).toISOString();
