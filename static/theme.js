@@ -4,7 +4,7 @@
   try {
     chosen = localStorage.getItem("regimes.theme");
   } catch {
-    // Storage may be switched off; the system's choice holds then.
+    // No storage: the system's choice holds.
   }
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 })();

@@ -14,7 +14,6 @@ async function ask(path, options = {}) {
   return body;
 }
 
-/** GET with the parameters that are set. */
 export function get(path, parameters = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {

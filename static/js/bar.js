@@ -1,4 +1,4 @@
-// What every page has: the bar, the headline, the sentences for screen readers, and the line to the service.
+// What every page has: the bar, the headline, and the line to the service.
 import { connect } from "./connection.js";
 import { byId, h, setAttribute, setBadge, setText } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
@@ -8,7 +8,7 @@ import { startVoice } from "./voice.js";
 
 const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
-/** Start a page. seconds: how often it wants readings; answers the connection, so that a page can change that. */
+/** seconds: how often the page wants readings, null for the visitor's choice. */
 export function startPage(seconds = null) {
   const line = connect(take, seconds ?? Number(preference("interval")));
   startTheme();

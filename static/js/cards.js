@@ -21,7 +21,7 @@ export function card(symbol, choose = null) {
     return { key, mark, note, node: h("div", {}, h("dt", {}, title), h("dd", {}, mark, note)) };
   });
   const node = h("article", { class: "panel card", "data-symbol": symbol, "aria-label": symbol },
-    h("header", {}, h("h3", {}, name), cost),
+    h("header", {}, h("h2", {}, name), cost),
     h("dl", {}, lines.map((line) => line.node)));
   const draw = () => {
     const known = market.features.packages[symbol];

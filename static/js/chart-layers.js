@@ -2,13 +2,19 @@
 
 const STRIPE_PX = 5;
 
-/** A primitive of a series. paint(context, { x, halfBar, height, ratio }) draws in device pixels. */
+/** A primitive of a series. paint(context, shown, { x, y, halfBar, height }) draws in device pixels. */
 class Layer {
   #attached = null;
+  #shown = null;
 
   constructor(zOrder, paint) {
     this.paint = paint;
     this.views = [{ zOrder: () => zOrder, renderer: () => ({ draw: (target) => this.#draw(target) }) }];
+  }
+
+  show(shown) {
+    this.#shown = shown;
+    this.#attached?.requestUpdate();
   }
 
   attached(parameters) {
@@ -23,22 +29,15 @@ class Layer {
     return this.views;
   }
 
-  redraw() {
-    this.#attached?.requestUpdate();
-  }
-
   #draw(target) {
-    if (!this.#attached) return;
+    if (!this.#attached || !this.#shown) return;
     const { chart, series } = this.#attached;
     const scale = chart.timeScale();
     target.useBitmapCoordinateSpace(({ context, bitmapSize, horizontalPixelRatio, verticalPixelRatio }) => {
       context.save();
-      this.paint(context, {
-        x: (time) => {
-          const at = scale.timeToCoordinate(time);
-          return at === null ? null : at * horizontalPixelRatio;
-        },
-        y: (price) => (series.priceToCoordinate(price) ?? 0) * verticalPixelRatio,
+      this.paint(context, this.#shown, {
+        x: (time) => (scale.timeToCoordinate(time) ?? Number.NaN) * horizontalPixelRatio,
+        y: (price) => series.priceToCoordinate(price) * verticalPixelRatio,
         halfBar: (scale.options().barSpacing / 2) * horizontalPixelRatio,
         height: bitmapSize.height,
       });
@@ -47,54 +46,27 @@ class Layer {
   }
 }
 
-/** Bands: answers { layer, show(bands) }; a band is { from, to, colour }, times of its first and last bar. */
-export function bandLayer() {
-  let bands = [];
-  const layer = new Layer("bottom", (context, { x, halfBar, height }) => {
-    for (const { from, to, colour } of bands) {
-      const left = x(from);
-      const right = x(to);
-      if (left === null || right === null) continue;
-      context.fillStyle = colour;
-      context.fillRect(left - halfBar, 0, right - left + 2 * halfBar, height);
-    }
-  });
-  return {
-    layer,
-    show(newer) {
-      bands = newer;
-      layer.redraw();
-    },
-  };
-}
+/** Shows a list of { from, to, colour }: times of the first and the last bar. */
+export const bandLayer = () => new Layer("bottom", (context, bands, { x, halfBar, height }) => {
+  for (const { from, to, colour } of bands) {
+    context.fillStyle = colour;
+    context.fillRect(x(from) - halfBar, 0, x(to) - x(from) + 2 * halfBar, height);
+  }
+});
 
-/** Hatching: answers { layer, show(bar, colour) }; bar is the unfinished one, or null. */
-export function hatchLayer() {
-  let bar = null;
-  let colour = "";
-  const layer = new Layer("top", (context, { x, y, halfBar }) => {
-    const middle = bar && x(bar.time);
-    if (middle === null || middle === undefined) return;
-    const [left, right] = [middle - Math.max(halfBar, 3), middle + Math.max(halfBar, 3)];
-    const [top, bottom] = [y(bar.high) - 4, y(bar.low) + 4];
-    context.beginPath();
-    context.rect(left, top, right - left, bottom - top);
-    context.clip();
-    context.strokeStyle = colour;
-    context.beginPath();
-    for (let at = left - (bottom - top); at < right; at += STRIPE_PX) {
-      context.moveTo(at, bottom);
-      context.lineTo(at + (bottom - top), top);
-    }
-    context.stroke();
-    context.strokeRect(left, top, right - left, bottom - top);
-  });
-  return {
-    layer,
-    show(newer, stroke) {
-      bar = newer;
-      colour = stroke;
-      layer.redraw();
-    },
-  };
-}
+/** Shows { time, high, low, colour } of the unfinished bar, or null. */
+export const hatchLayer = () => new Layer("top", (context, bar, { x, y, halfBar }) => {
+  const [left, width] = [x(bar.time) - Math.max(halfBar, 3), 2 * Math.max(halfBar, 3)];
+  const [top, height] = [y(bar.high) - 4, y(bar.low) - y(bar.high) + 8];
+  context.strokeStyle = bar.colour;
+  context.strokeRect(left, top, width, height);
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.beginPath();
+  for (let at = left - height; at < left + width; at += STRIPE_PX) {
+    context.moveTo(at, top + height);
+    context.lineTo(at + height, top);
+  }
+  context.stroke();
+});

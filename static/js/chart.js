@@ -60,7 +60,6 @@ export class Chart {
     view(["events"], () => this.#drawMarkers());
   }
 
-  /** Show another symbol or timeframe. */
   choose(symbol, timeframe) {
     const key = `${symbol} ${timeframe}`;
     if (key === this.#key) return;
@@ -96,7 +95,7 @@ export class Chart {
     else if (last && !last.closed && !isOver && quoted) {
       Object.assign(last, { close: quoted, high: Math.max(last.high, quoted), low: Math.min(last.low, quoted) });
       this.candles?.update(candle(last));
-      this.hatch?.show(hatched(last), colour("--quiet"));
+      this.hatch?.show(hatched(last));
     }
     this.#drawLevels();
     this.#describe();
@@ -124,8 +123,8 @@ export class Chart {
     this.chart.panes()[1].setStretchFactor(1);
     this.bands = bandLayer();
     this.hatch = hatchLayer();
-    this.candles.attachPrimitive(this.bands.layer);
-    this.candles.attachPrimitive(this.hatch.layer);
+    this.candles.attachPrimitive(this.bands);
+    this.candles.attachPrimitive(this.hatch);
     this.markers = createSeriesMarkers(this.candles, []);
     this.chart.subscribeCrosshairMove(({ time }) => this.#read(time ? this.#bars.findIndex((bar) => seconds(bar.open_ms) === time) : -1));
     this.chart.subscribeClick(({ hoveredObjectId }) => hoveredObjectId && this.open(hoveredObjectId));
@@ -159,7 +158,7 @@ export class Chart {
     this.longs.setData(bars.map((bar) => column(bar, -bar.long_usd)));
     this.shorts.setData(bars.map((bar) => column(bar, bar.short_usd)));
     this.bands.show(bandsOf(bars));
-    this.hatch.show(hatched(bars.at(-1)), colour("--quiet"));
+    this.hatch.show(hatched(bars.at(-1)));
     this.#drawLevels();
     this.#markersKey = "";
     this.#drawMarkers();
@@ -170,7 +169,6 @@ export class Chart {
     }
   }
 
-  /** Support and resistance as lines with names. */
   #drawLevels() {
     if (!this.candles || !market.features) return;
     const signal = market.features.packages[this.symbol]?.cascades;
@@ -254,13 +252,13 @@ export class Chart {
     ));
     const table = h("table", {}, h("caption", { class: "unseen" }, `${this.symbol}, last bars of ${this.timeframe}`),
       h("thead", {}, h("tr", {}, head.map((each, at) => h("th", { scope: "col", class: at ? "number" : null }, each)))), h("tbody", {}, body));
-    this.table.replaceChildren(this.table.firstChild, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Bars" }, table));
+    this.table.replaceChildren(this.table.firstChild, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Bars" }, table));
   }
 }
 
 const candle = (bar) => ({ time: seconds(bar.open_ms), open: bar.open, high: bar.high, low: bar.low, close: bar.close });
 const column = (bar, value) => (value ? { time: seconds(bar.open_ms), value } : { time: seconds(bar.open_ms) });
-const hatched = (bar) => (bar.closed ? null : candle(bar));
+const hatched = (bar) => (bar.closed ? null : { ...candle(bar), colour: colour("--quiet") });
 
 function sentence(bar) {
   const state = bar.vol_regime ? `, ${bar.vol_regime}` : "";
@@ -269,7 +267,6 @@ function sentence(bar) {
   return `${LOCAL.format(bar.open_ms)}${draft}: open ${price(bar.open)}, high ${price(bar.high)}, low ${price(bar.low)}, close ${price(bar.close)}${state}${lost}`;
 }
 
-/** Neighbouring bars of the same state as one band. */
 function bandsOf(bars) {
   const bands = [];
   let state = null;
@@ -295,10 +292,9 @@ function legend() {
 }
 
 function missing() {
-  return h("p", { class: "quiet" }, "This installation has no chart library, so bars are shown as a table. Install the npm client and run ", h("code", {}, "pip install --force-reinstall regimes"), " for charts.");
+  return h("p", { class: "quiet" }, "This installation has no chart library, so bars stand in a table. For charts install npm and then regimes again.");
 }
 
-/** The chart library, or null where this installation has none. */
 export async function chartLibrary() {
   try {
     return await import("/vendor/lightweight-charts.js");

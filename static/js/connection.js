@@ -43,7 +43,7 @@ function sharedEnd(listener) {
   };
 }
 
-/** Without shared workers (some phones) each tab has its own line, which it lays down while it is hidden. */
+/** Without shared workers (some phones) each tab has its own line, down while it is hidden. */
 function ownEnd(listener) {
   const line = new Line("/api/stream");
   return {

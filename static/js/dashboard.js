@@ -6,38 +6,49 @@ import { arrange, byId, h } from "./dom.js";
 import { EventStream } from "./events.js";
 import { correlationMatrix, fundingStrip, timeframeGrid } from "./grids.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { market, symbols, view } from "./store.js";
+import { mark, market, symbols, view } from "./store.js";
 import { whenReady } from "./waiting.js";
 
 const { say } = startPage();
-const library = chartLibrary();
 whenReady(begin);
 
+const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
+/** What matters most is painted first; the rest follows frame by frame. */
 async function begin() {
-  const timeframes = market.status?.timeframes?.length ? market.status.timeframes : ["1h", "4h", "1d", "1w"];
+  const { timeframes } = market.status;
   const cards = h("section", { class: "cards", id: "cards", "aria-label": "Symbols" });
+  byId("content").append(cards);
+  startCards(cards);
+  await nextFrame();
   const place = h("div", { id: "chart-place" });
   const symbol = h("select", { id: "symbol", onchange: () => prefer("symbol", symbol.value) });
   const timeframe = h("select", { id: "timeframe", onchange: () => prefer("timeframe", timeframe.value) }, timeframes.map((each) => h("option", { value: each }, each)));
-  const chartPanel = h("section", { class: "panel beside", id: "chart", "aria-labelledby": "chart-title" },
+  const panel = h("section", { class: "panel beside", id: "chart", "aria-labelledby": "chart-title" },
     h("header", {}, h("h2", { id: "chart-title" }, "Chart"), h("div", { class: "controls" }, h("label", {}, "Symbol", symbol), h("label", {}, "Bars", timeframe))), place);
   const grids = [timeframeGrid(timeframes), correlationMatrix(), fundingStrip()];
   const stream = new EventStream();
-  byId("content").append(cards, chartPanel, ...grids.map((grid) => grid.node), stream.node);
-  startCards(cards);
-  view(["features"], () => grids.forEach((grid) => grid.draw()));
   view(["features"], () => offer(symbol, symbols()));
   offer(symbol, symbols());
-  const chart = new Chart(place, await library, { say, open: (id) => stream.open(id) });
+  byId("content").append(panel, ...grids.map((grid) => grid.node), stream.node);
+  for (const grid of grids) {
+    await nextFrame();
+    view(["features"], grid.draw);
+    grid.draw();
+  }
+  mark("events");
+  const chart = new Chart(place, await chartLibrary(), { say, open: (id) => stream.open(id) });
   const choose = () => {
-    symbol.value = symbols().includes(preference("symbol")) ? preference("symbol") : (symbols()[0] ?? "");
-    timeframe.value = timeframes.includes(preference("timeframe")) ? preference("timeframe") : timeframes[0];
-    if (symbol.value) chart.choose(symbol.value, timeframe.value);
+    symbol.value = chosen("symbol", symbols());
+    timeframe.value = chosen("timeframe", timeframes);
+    chart.choose(symbol.value, timeframe.value);
   };
   onPreference("symbol", choose);
   onPreference("timeframe", choose);
   choose();
 }
+
+const chosen = (name, values) => (values.includes(preference(name)) ? preference(name) : values[0]);
 
 function startCards(place) {
   const made = new Map();

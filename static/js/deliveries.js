@@ -3,8 +3,8 @@ import { get, post, remove } from "./api.js";
 import { startPage } from "./bar.js";
 import { carryOut, outcome } from "./dialog.js";
 import { badge, byId, h, row, timeElement } from "./dom.js";
-import { replay } from "./event-detail.js";
-import { isPaused, mark, market, on, view } from "./store.js";
+import { replay, STATES } from "./event-detail.js";
+import { isPaused, market, on, view } from "./store.js";
 import { levelOf } from "./truth.js";
 import { duration, number, phrase } from "./words.js";
 
@@ -16,10 +16,6 @@ const PHASES = {
   open: ["critical", "resting after failures"],
   parked: ["critical", "disabled"],
 };
-const STATES = { delivered: "calm", pending: "info", superseded: "off", expired: "warning", dead: "critical" };
-
-startPage();
-begin();
 
 function begin() {
   const told = outcome();
@@ -31,9 +27,16 @@ function begin() {
     section("Endpoints", "endpoints", table("Endpoints", ["Name", "Kind", "Gets", "State", "Tries", "Ended", "Do"], endpoints)),
     list.node,
     section("Silences", "silences", table("Silences", ["Until", "Type", "Symbol", "Up to", "Why", "Do"], silences)));
-  const read = async () => {
-    if (document.hidden || isPaused()) return;
-    await Promise.all([readEndpoints(endpoints, told, read), list.read(), readSilences(silences, told, read)]).then(reveal, (error) => told.say(`Not read: ${error.message}`, true));
+  let reading = null;
+  const read = () => {
+    if (!document.hidden && !isPaused()) reading ??= readAll().finally(() => (reading = null));
+    return reading;
+  };
+  const readAll = async () => {
+    await Promise.all([readEndpoints(endpoints, told, read), list.read(), readSilences(silences, told, read)]).then(reveal, (error) => {
+      reveal();
+      told.say(`Not read: ${error.message}`, true);
+    });
   };
   list.onchange = read;
   on("event", read);
@@ -42,7 +45,6 @@ function begin() {
   setInterval(read, RELOAD_MS);
   document.addEventListener("visibilitychange", read);
   read();
-  mark("pause");
 }
 
 function reveal() {
@@ -52,7 +54,7 @@ function reveal() {
 
 function section(title, id, content, controls = null) {
   return h("section", { class: "panel", id, "aria-labelledby": `${id}-title` }, h("header", {}, h("h2", { id: `${id}-title` }, title), controls),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, content));
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title }, content));
 }
 
 function table(name, columns, body) {
@@ -173,3 +175,6 @@ function silenceRow(each, told, again) {
   return row(timeElement(each.until_ms, "day"), h("td", {}, each.event_type ? phrase(each.event_type) : "every type"), h("td", {}, each.symbol || "every symbol"), h("td", {}, each.up_to),
     h("td", {}, each.comment || "–"), h("td", {}, button("End", `End the silence of ${each.symbol || "everything"}`, end)));
 }
+
+startPage();
+begin();

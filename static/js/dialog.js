@@ -35,7 +35,6 @@ export function outcome() {
   return node;
 }
 
-/** Ask, do, tell. `work(typed)` answers the words of success. */
 export async function carryOut(question, place, work) {
   const answer = await confirm(question);
   if (answer === null) return false;

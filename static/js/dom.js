@@ -1,4 +1,4 @@
-// The only place that builds elements. Text goes in as text: whatever an exchange calls a symbol is shown, never parsed.
+// The only place that builds elements. Text goes in as text: what an exchange calls a symbol is never parsed.
 
 /** An element with attributes, listeners (`onclick: fn`) and children; a string child is a text node. */
 export function h(tag, attributes = {}, ...children) {
@@ -12,12 +12,11 @@ export function h(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Change an element's text only when it differs: an unchanged live region stays silent, and nothing is laid out again. */
+/** Only when it differs: an unchanged live region stays silent, and nothing is laid out again. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Set or remove an attribute, only when it differs. */
 export function setAttribute(node, name, value) {
   if (value === null || value === undefined) node.removeAttribute(name);
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
@@ -27,8 +26,7 @@ export const byId = (id) => document.getElementById(id);
 
 /** A mark that says a level three ways: by shape, by word, by colour. */
 export function badge(level, word) {
-  const shape = h("span", { class: "shape", "aria-hidden": "true" });
-  const node = h("span", { class: "badge", "data-level": level }, shape, h("span", { class: "word" }, word));
+  const node = h("span", { class: "badge" }, h("span", { class: "shape", "aria-hidden": "true" }), h("span", { class: "word" }));
   setBadge(node, level, word);
   return node;
 }
@@ -41,7 +39,6 @@ export function setBadge(node, level, word) {
   setText(node.querySelector(".word"), word);
 }
 
-/** A row of table cells; the first is the row's header. */
 export function row(header, ...cells) {
   return h("tr", {}, h("th", { scope: "row" }, header), cells);
 }
@@ -60,7 +57,6 @@ export function arrange(parent, nodes) {
   }
 }
 
-/** Local time, with UTC on hover. */
 export function timeElement(ms, style = "time") {
   const node = h("time");
   setTime(node, ms, style);

@@ -1,4 +1,4 @@
-// Everything about one event: why it fired, its data, its record, where it was sent, and how to silence its like.
+// Everything about one event: why it fired, its record, where it was sent, and how to silence its like.
 import { get, post } from "./api.js";
 import { badge, h, timeElement } from "./dom.js";
 import { carryOut, outcome } from "./dialog.js";
@@ -7,9 +7,8 @@ import { datum, number, percent, phrase } from "./words.js";
 
 const SPANS = [1, 4, 24];
 const UNSENT = { suppress: "not sent", digest: "kept for the digest", hold: "held for a moment" };
-const STATES = { delivered: "calm", pending: "info", superseded: "off", expired: "warning", dead: "critical" };
+export const STATES = { delivered: "calm", pending: "info", superseded: "off", expired: "warning", dead: "critical" };
 
-/** { node, draw(event) }: what an opened row shows. */
 export function detail(event) {
   const node = h("div", { class: "detail" });
   const told = outcome();
@@ -78,7 +77,6 @@ function deliveryLine(each, told) {
   return line;
 }
 
-/** Ask, and send a delivery once more. */
 export function replay(delivery, told) {
   const question = { title: "Send again?", text: `“${delivery.title}” goes to ${delivery.endpoint} once more, marked as a replay.`, action: "Replay" };
   return carryOut(question, told, async () => {

@@ -7,6 +7,7 @@ import { levelOf } from "./truth.js";
 import { duration, phrase } from "./words.js";
 
 const PAGE = 200;
+const CHUNK = 50; // rows that the browser lays out, or leaves out, together
 const TYPES = ["LIQUIDATION_CASCADE", "FUNDING_ANOMALY", "FUNDING_REVERSAL", "VOLATILITY_REGIME", "REGIME_SHIFT", "CORRELATION_BREAK", "LEADERSHIP_CHANGE"];
 const PHASES = { opened: "open", updated: "open", closed: "over" };
 
@@ -14,11 +15,12 @@ export class EventStream {
   #shown = PAGE;
   #items = new Map(); // id -> { node, draw(event), at }
   #filter = { type: "", symbol: "", severity: "" };
+  #chunks = []; // the oldest rows first
   #cursor = null;
   #isAtEnd = false;
 
   constructor() {
-    this.list = h("ol", { class: "events", "aria-label": "Events, newest first" });
+    this.list = h("div", { class: "events", role: "list", "aria-label": "Events, newest first" });
     this.count = h("p", { class: "quiet", role: "status" });
     this.more = h("button", { type: "button", class: "more", onclick: () => this.#showMore() }, "Show older");
     this.controls = h("div", { class: "controls", role: "group", "aria-label": "Filter events" },
@@ -32,7 +34,6 @@ export class EventStream {
     this.#read().then(() => this.#openHash());
   }
 
-  /** Open one event and bring it into view. */
   open(id) {
     history.replaceState(null, "", `#${id}`);
     this.#openHash();
@@ -107,13 +108,25 @@ export class EventStream {
       made.draw(event);
       return made.node;
     });
-    arrange(this.list, nodes);
+    this.#place(nodes);
     const open = chosen.filter((event) => event.phase !== "closed").length;
     setText(this.count, chosen.length ? `${chosen.length}${this.#isAtEnd ? "" : "+"}, ${open} open` : "None yet: events appear here as they happen.");
     this.more.hidden = chosen.length <= this.#shown && (this.#isAtEnd || !market.events.size);
   }
 
-  /** Open episodes grow older with each reading. */
+  /** Rows go into chunks counted from the oldest: a new one on top moves none of the others. */
+  #place(nodes) {
+    const focused = document.activeElement;
+    const first = nodes.length % CHUNK;
+    const slices = first ? [nodes.slice(0, first)] : [];
+    for (let at = first; at < nodes.length; at += CHUNK) slices.push(nodes.slice(at, at + CHUNK));
+    while (this.#chunks.length < slices.length) this.#chunks.push(h("div", { class: "chunk", role: "none" }));
+    this.#chunks.length = slices.length;
+    slices.reverse().forEach((slice, at) => arrange(this.#chunks[at], slice));
+    arrange(this.list, [...this.#chunks].reverse());
+    if (focused !== document.activeElement) focused.focus({ preventScroll: true });
+  }
+
   #age() {
     this.#offerSymbols();
     for (const event of market.events.values()) if (event.phase !== "closed") this.#items.get(event.id)?.draw(event);
@@ -129,11 +142,10 @@ export class EventStream {
   }
 }
 
-/** One row: { node, draw(event), toggle(open) }. */
 function item(id) {
   const [level, time, name, title, phase] = [badge("info", ""), timeElement(0), h("span", { class: "symbol" }), h("span", { class: "title" }), h("span", { class: "quiet" })];
   const button = h("button", { type: "button", class: "row", "aria-expanded": "false", onclick: () => toggle() }, time, level, name, title, phase);
-  const node = h("li", { id, "data-id": id }, button);
+  const node = h("div", { id, role: "listitem", "data-id": id }, button);
   let current = null;
   let opened = null;
   const toggle = (open = button.getAttribute("aria-expanded") !== "true") => {

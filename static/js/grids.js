@@ -7,7 +7,6 @@ import { isNumber, number, percent, signed } from "./words.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDEST_Z = 4; // the strip ends at four standard deviations on either side
 
-/** A table whose rows are kept by key and whose cells change in place. */
 class Rows {
   constructor(body, build) {
     this.body = body;
@@ -153,9 +152,8 @@ function buildGauge() {
 
 const caption = (text) => h("caption", { class: "unseen" }, text);
 
-/** A panel whose table can be scrolled, by keyboard too. */
 function panel(title, id, content, note = null) {
   return h("section", { class: "panel beside", "aria-labelledby": `${id}-title`, id },
     h("header", {}, h("h2", { id: `${id}-title` }, title), note),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, content));
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title }, content));
 }

@@ -1,4 +1,4 @@
-// Shared by every tab of this browser: an HTTP/1.1 server is allowed six connections, and ten tabs must all stay live.
+// Shared by all tabs: a browser opens six connections to a server, and ten tabs must stay live.
 import { Line } from "./line.js";
 
 const line = new Line("/api/stream");

@@ -1,7 +1,7 @@
-// One live connection to the service, and what it has told so far. Runs in the shared worker, or in the page where a
-// browser has none. It speaks to any number of listeners, so that ten tabs cost one connection.
+// One live connection to the service, and what it has told so far, for any number of listeners: ten tabs cost one.
+// Runs in the shared worker, or in the page where a browser has none.
 
-const SILENT_MS = 20_000; // the server says every 5 s how it is: after this long the line is dead, whatever the socket says
+const SILENT_MS = 20_000; // it speaks every 5 s: then the line is dead, whatever the socket says
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15_000];
 const KEPT_EVENTS = 500;
 const KINDS = ["snapshot", "features", "event", "liquidation", "status"];
@@ -158,7 +158,7 @@ export class Line {
 }
 
 /** Newer readings over older ones; what has not changed stays. */
-function merged(older, newer) {
+export function merged(older, newer) {
   if (!older) return newer;
   const packages = { ...older.packages, ...newer.packages };
   return { ...older, ...newer, packages, prices: { ...older.prices, ...newer.prices } };

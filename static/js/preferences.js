@@ -15,12 +15,11 @@ export function prefer(name, value) {
   try {
     localStorage.setItem(`regimes.${name}`, value);
   } catch {
-    // A browser without storage keeps the choice until the page is left.
+    // Without storage the choice lasts until the page is left.
   }
   listeners.get(name)?.(value);
 }
 
-/** Call `listener(value)` when the choice changes, here or in another tab. */
 export function onPreference(name, listener) {
   listeners.set(name, listener);
 }

@@ -40,7 +40,7 @@ function begin() {
   byId("content").append(
     h("section", { class: "panel", "aria-labelledby": "monitor-title" },
       h("header", {}, h("h2", { id: "monitor-title" }, "Live monitor"), h("div", { class: "controls" }, told, h("label", {}, "Symbol", select), refresh)), place),
-    h("section", { class: "meters", "aria-label": "Liquidations" }, meters.map((each) => each.node)),
+    h("section", { class: "meters", "aria-label": "Pace of liquidations" }, meters.map((each) => each.node)),
     tape.node);
   let shown = null;
   const draw = () => {
@@ -133,7 +133,7 @@ function liquidationTape() {
   const head = ["Time", "Symbol", "Closed", "Price", "Size"].map((each, at) => h("th", { scope: "col", class: at > 2 ? "number" : null }, each));
   const table = h("table", { class: "tape" }, h("caption", { class: "unseen" }, "Liquidations, newest first"), h("thead", {}, h("tr", {}, head)), body);
   const node = h("section", { class: "panel", id: "tape", "aria-labelledby": "tape-title" }, h("header", {}, h("h2", { id: "tape-title" }, "Liquidations")), empty,
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Liquidations" }, table));
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Liquidations" }, table));
   const rows = new WeakMap();
   const draw = (symbol) => {
     const shown = market.tape.filter((each) => symbol === EVERYTHING || each.symbol === symbol).slice(0, SHOWN);

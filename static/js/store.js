@@ -1,5 +1,7 @@
-// What this tab knows, and when it draws. Every part of a page registers what it shows; a change marks it, and one
-// animation frame redraws all that is marked. Nothing is drawn while the tab is hidden or paused.
+// What this tab knows, and when it draws: a change marks what shows it, and one animation frame redraws all that is
+// marked. Nothing is drawn while the tab is hidden or paused.
+
+import { merged } from "./line.js";
 
 const KEPT_EVENTS = 10_000;
 const KEPT_TAPE = 300;
@@ -29,7 +31,6 @@ export function view(topics, draw, { always = false } = {}) {
   for (const topic of topics) views.set(topic, [...(views.get(topic) ?? []), entry]);
 }
 
-/** Call `listener(item)` for each new thing at once, drawn or not. */
 export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
@@ -42,15 +43,11 @@ export function mark(topic) {
 function draw() {
   frame = 0;
   if (document.hidden) return;
-  performance.mark("draw");
   for (const entry of [...marked]) {
     if (paused && !entry.always) continue;
     marked.delete(entry);
     entry.draw();
   }
-  performance.measure("regimes.draw", "draw");
-  performance.clearMarks("draw");
-  performance.clearMeasures("regimes.draw"); // whoever watches has been given it; kept, they would pile up
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -71,7 +68,6 @@ function tell(topic, item) {
   for (const listener of listeners.get(topic) ?? []) listener(item);
 }
 
-/** Take one message of the line. */
 export function take(message) {
   if (message.kind === "link") {
     market.link = { state: message.state, since: message.since };
@@ -86,9 +82,7 @@ export function take(message) {
 }
 
 export function takeFeatures(features) {
-  market.features = market.features
-    ? { ...features, packages: { ...market.features.packages, ...features.packages }, prices: { ...market.features.prices, ...features.prices } }
-    : features;
+  market.features = merged(market.features, features);
   mark("features");
   tell("features");
 }
@@ -110,7 +104,6 @@ export function takeEvent(event, again = false) {
   if (!again) tell("event", market.events.get(event.id));
 }
 
-/** Put liquidations, oldest first, on top of the tape. */
 export function takeLiquidations(items) {
   market.tape.unshift(...[...items].reverse());
   market.tape.length = Math.min(market.tape.length, KEPT_TAPE);

@@ -1,4 +1,4 @@
-// How each signal is put into a word, a level and a few numbers; and what stands there when there is no number.
+// Each signal as a word, a level and a few numbers; and what stands there when there is no number.
 import { duration, isNumber, number, percent, phrase, signed, usd } from "./words.js";
 
 const UNITS = { volatility: "h", funding: "settlements", cascades: "min", regimes: "bars", correlations: "h" };
@@ -18,7 +18,6 @@ function instead(key, signal) {
   return { level: "off", word: "no value", note: why || phrase(signal.status) };
 }
 
-/** { level, word, note } of one signal of one symbol. */
 export function tell(key, signal, now) {
   const missing = instead(key, signal);
   if (missing && signal?.cascade_detected) {
@@ -70,7 +69,7 @@ const DATA = {
   depth: "order books",
 };
 
-/** How live everything is: { level, text, coarse }; `coarse` changes only when the state does, for those who listen. */
+/** { level, text, coarse }: `coarse` changes only with the state, for those who listen. */
 export function liveness(link, status, clock) {
   if (link.state === "connecting") return same("info", "connecting …");
   if (link.state !== "live") {

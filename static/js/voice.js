@@ -8,17 +8,19 @@ export function startVoice() {
   const polite = h("p", { class: "unseen", role: "status", id: "polite" });
   const loud = h("p", { class: "unseen", role: "alert", id: "loud" });
   document.body.append(polite, loud);
-  const waiting = [];
+  const waiting = new Map(); // subject -> sentence: of one thing only the newest is said
   let timer = null;
   const speak = () => {
     timer = null;
-    if (!waiting.length) return;
-    setText(polite, waiting.length > 3 ? `${waiting.length} changes; the newest: ${waiting.at(-1)}` : waiting.join(". "));
-    waiting.length = 0;
+    if (!waiting.size) return;
+    const sentences = [...waiting.values()];
+    waiting.clear();
+    setText(polite, sentences.length > 3 ? `${sentences.length} changes; the newest: ${sentences.at(-1)}` : sentences.join(". "));
     timer = setTimeout(speak, QUIET_MS);
   };
-  const say = (text) => {
-    waiting.push(text);
+  const say = (sentence, subject = sentence) => {
+    waiting.delete(subject);
+    waiting.set(subject, sentence);
     timer ??= setTimeout(speak, 500);
   };
   const interrupted = new Set();
@@ -27,7 +29,7 @@ export function startVoice() {
     if (isNewlyCritical) {
       interrupted.add(event.id);
       setText(loud, `Critical: ${event.symbol}, ${event.title}`);
-    } else say(`${event.severity.toLowerCase()}: ${event.symbol}, ${event.title}, ${event.phase}`);
+    } else say(`${event.severity.toLowerCase()}: ${event.symbol}, ${event.title}, ${event.phase}`, event.id);
   });
   return say;
 }

@@ -5,7 +5,6 @@ import { duration } from "./words.js";
 
 let first = null; // when and where the warm-up was first seen, to tell how long the rest takes
 
-/** Show the waiting panel until there are readings, then the content, once. `begin` builds it. */
 export function whenReady(begin) {
   let isBegun = false;
   const draw = () => {
@@ -26,7 +25,8 @@ function explain() {
   const { link, status } = market;
   const body = [];
   if (link.state === "reconnecting") body.push(h("p", {}, "The service does not answer. This page keeps trying and goes on by itself."));
-  else if (!status || status.state === "starting") body.push(h("p", {}, "The service is starting: it asks the exchange which symbols there are. That takes a few seconds."));
+  else if (!status) return;
+  else if (status.state === "starting") body.push(h("p", {}, "The service is starting: it asks the exchange which symbols there are. That takes a few seconds."));
   else if (status.progress) body.push(...progressOf(status.progress));
   else body.push(h("p", {}, "The service is connected and computes the first readings."));
   if (status?.symbols.length) body.push(h("p", { class: "quiet" }, `Watching ${status.symbols.join(", ")}.`));

@@ -17,7 +17,6 @@ export function number(value, most = 2, least = 0) {
   return isNumber(value) ? digits(least, most).format(value) : NONE;
 }
 
-/** A price with as many decimals as its size deserves. */
 export function price(value) {
   if (!isNumber(value)) return NONE;
   const size = Math.abs(value);
@@ -27,7 +26,6 @@ export function price(value) {
   return String(Number(value.toPrecision(4)));
 }
 
-/** US dollars, shortened: 824 k, 1.25 M. */
 export function usd(value) {
   if (!isNumber(value)) return NONE;
   const size = Math.abs(value);
@@ -47,7 +45,6 @@ export function signed(value, most = 2) {
   return Number(value.toFixed(most)) === 0 ? shown : (value < 0 ? "−" : "+") + shown;
 }
 
-/** A span of time in its one or two biggest units. */
 export function duration(ms) {
   if (!isNumber(ms)) return NONE;
   const s = Math.max(0, Math.round(ms / 1000));

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.e2e.browser.service import ROOT, Exchange, Receiver, Service
+from tests.e2e.browser.service import ROOT, Exchange, Receiver, Service, until
 
 CHROMIUM = os.environ.get("REGIMES_TEST_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -52,9 +52,11 @@ def receiver() -> Iterator[Receiver]:
 def service(
     browser: Browser, exchange: Exchange, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Named after `browser`, so that nothing is started where there is none."""
+    """Live, with a cascade in ETH/USDT. Asks for `browser` first, so that nothing is started where there is none."""
     running = Service(tmp_path_factory.mktemp("service"), exchange, WEBHOOKS_ALL=receiver.url)
     running.start()
+    exchange.liquidate("ETHUSDT", 900_000)
+    until(lambda: any(event["symbol"] == "ETH/USDT" for event in running.all_events()), "a cascade in ETH/USDT")
     yield running
     running.end()
 

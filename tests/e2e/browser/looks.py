@@ -10,7 +10,7 @@ THEMES = ("light", "dark")
 # Milliseconds from the call until a row of this event stands in the list, measured inside the page.
 APPEARS = """
 (text) => new Promise((resolve) => {
-  const find = () => [...document.querySelectorAll('.events > li')].find((li) => li.textContent.includes(text));
+  const find = () => [...document.querySelectorAll('.events [role=listitem]')].find((row) => row.textContent.includes(text));
   if (find()) return resolve(Date.now());
   const observer = new MutationObserver(() => find() && (observer.disconnect(), resolve(Date.now())));
   observer.observe(document.body, { childList: true, subtree: true, characterData: true });
@@ -29,7 +29,7 @@ def opened(page: Page, path: str = "/") -> Page:
 
 def rows(page: Page) -> Locator:
     """The rows of the event list."""
-    return page.locator(".events > li")
+    return page.locator(".events [role=listitem]")
 
 
 def choose_theme(page: Page, theme: str) -> None:

