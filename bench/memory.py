@@ -3,15 +3,15 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import psutil
 
-from bench.blaster import Order
+from bench.blaster import Kind, Order
 from bench.candles import fill
-from bench.processes import exchanges
+from bench.processes import Exchanges, exchanges
 from bench.program import Service, configuration, service
 from bench.report import Aim, Report, Result
 from regimes.commands.running import run_to_end
@@ -43,11 +43,23 @@ async def _run(folder: Path, count: int, messages: int) -> Memory:
             await asyncio.sleep(SETTLE_S)
             started, later = _resident_mb(program), []
             for _ in range(PARTS):
-                await sender.send(Order(0, "forceOrder", messages // PARTS, 50, PER_SECOND))
-                await asyncio.sleep(1)
+                await _pour(sender, count, messages // PARTS)
                 later.append(_resident_mb(program))
             reading.cancel()
     return Memory(started, later)
+
+
+async def _pour(sender: Exchanges, count: int, messages: int) -> None:
+    """So many messages: mark prices and unfinished bars, and one in a hundred a liquidation."""
+    mix: Sequence[tuple[Kind, float, int]] = [
+        ("kline", 0.45, 1),
+        ("markPrice", 0.54, count),
+        ("forceOrder", 0.01, 1),
+    ]
+    for kind, share, items in mix:
+        frames = round(messages * share / items)
+        await sender.send(Order(0, kind, frames, max(1, 50 // items), PER_SECOND / items))
+    await asyncio.sleep(1)
 
 
 def _resident_mb(program: Service) -> float:
@@ -92,9 +104,12 @@ async def _measure(messages: int) -> Report:
         title="resident memory of `regimes run`",
         results=results,
         notes=[
-            f"{count} symbols: {memory.started:.0f} MB, then after each quarter of the liquidations "
-            + ", ".join(f"{mb:.0f}" for mb in memory.later)
-            for count, memory in found.items()
+            "the messages: mark prices, unfinished bars, and one in a hundred a liquidation",
+            *(
+                f"{count} symbols: {memory.started:.0f} MB, then after each quarter of the messages "
+                + ", ".join(f"{mb:.0f}" for mb in memory.later)
+                for count, memory in found.items()
+            ),
         ],
     )
 
