@@ -60,7 +60,7 @@ function startLiveness(say) {
     const { level, text, coarse } = liveness(market.link, market.status, clock);
     setBadge(place, level, text);
     if (before && coarse !== before) say(coarse);
-    before = coarse;
+    if (before || coarse === "live") before = coarse;
   };
   view(["link", "status"], draw, { always: true });
 }

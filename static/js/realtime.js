@@ -61,6 +61,7 @@ function begin() {
   });
   offer(select);
   choose(select);
+  draw();
   readLimits(meters);
   tape.read(select.value);
 }

@@ -24,6 +24,9 @@ def opened(page: Page, path: str = "/") -> Page:
     page.goto(path)
     expect(page.locator("#content")).to_be_visible()
     expect(page.locator("#live")).to_contain_text("live")
+    if path.startswith("/#") or path == "/":
+        expect(page.locator("#correlations tbody tr").first).to_be_visible()
+        expect(page.locator("#chart summary")).to_be_visible()
     return page
 
 

@@ -63,7 +63,7 @@ def test_filters_leave_only_what_was_asked_for(page: Page) -> None:
     opened(page)
     page.locator("[data-filter=symbol]").select_option("ETH/USDT")
     expect(rows(page).first).to_be_visible()
-    assert set(page.locator(".events .symbol").all_inner_texts()) == {"ETH/USDT"}
+    assert set(page.locator(".events .symbol").all_text_contents()) == {"ETH/USDT"}
     page.locator("[data-filter=type]").select_option("FUNDING_REVERSAL")
     page.locator("[data-filter=severity]").select_option("CRITICAL")
     expect(rows(page)).to_have_count(0)
@@ -72,7 +72,7 @@ def test_filters_leave_only_what_was_asked_for(page: Page) -> None:
     page.locator("[data-filter=symbol]").select_option("")
     page.locator("[data-filter=type]").select_option("")
     page.locator("[data-filter=severity]").select_option("")
-    assert len(set(page.locator(".events .symbol").all_inner_texts())) > 1
+    assert len(set(page.locator(".events .symbol").all_text_contents())) > 1
 
 
 def test_an_event_opens_to_why_data_record_and_deliveries(page: Page) -> None:

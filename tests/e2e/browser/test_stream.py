@@ -33,9 +33,9 @@ def test_an_event_is_on_the_page_within_half_a_second_of_the_liquidation(
 
 
 def test_ten_tabs_share_one_stream_and_all_stay_live(context: BrowserContext, service: Service, exchange: Exchange) -> None:
-    before = streams(service)
+    until(lambda: streams(service) == 0, "streams of earlier pages have ended", 10)
     tabs = [opened(context.new_page(), ("/", "/realtime")[number % 2]) for number in range(10)]
-    until(lambda: streams(service) == before + 1, "ten tabs hold one stream", 10)
+    until(lambda: streams(service) == 1, "ten tabs hold one stream", 10)
     for tab in tabs[1::2]:
         tab.locator("#symbol").select_option("ALL")
     exchange.liquidate("DOGEUSDT", 22_220)
@@ -43,20 +43,20 @@ def test_ten_tabs_share_one_stream_and_all_stay_live(context: BrowserContext, se
         expect(tab.locator("#tape tbody tr").filter(has_text="22.22 k USD")).to_have_count(1)
     for tab in tabs:
         tab.close()
-    until(lambda: streams(service) == before, "the stream ends with the last tab", 10)
+    until(lambda: streams(service) == 0, "the stream ends with the last tab", 10)
 
 
 def test_a_browser_without_shared_workers_has_its_own_stream_and_lays_it_down_when_hidden(
     context: BrowserContext, service: Service
 ) -> None:
-    before = streams(service)
+    until(lambda: streams(service) == 0, "streams of earlier pages have ended", 10)
     context.add_init_script("delete window.SharedWorker")
     tab = opened(context.new_page())
-    assert streams(service) == before + 1
+    until(lambda: streams(service) == 1, "its own stream", 10)
     hide(tab, hidden=True)
-    until(lambda: streams(service) == before, "a hidden tab lays its stream down", 10)
+    until(lambda: streams(service) == 0, "a hidden tab lays its stream down", 10)
     hide(tab, hidden=False)
-    until(lambda: streams(service) == before + 1, "and takes it up again", 10)
+    until(lambda: streams(service) == 1, "and takes it up again", 10)
     expect(tab.locator("#live")).to_contain_text("live")
 
 
@@ -75,16 +75,15 @@ def test_a_hidden_tab_draws_nothing_and_is_up_to_date_when_shown(page: Page, exc
     opened(page, "/realtime")
     page.locator("#symbol").select_option("ALL")
     page.evaluate("""
-      window.changes = 0;
-      new MutationObserver((list) => { window.changes += list.length; })
+      window.changes = [];
+      new MutationObserver((list) => window.changes.push(...list.map((each) => each.target.outerHTML ?? each.target.data)))
         .observe(document.body, { childList: true, subtree: true, characterData: true, attributes: true });
     """)
     hide(page, hidden=True)
-    page.evaluate("window.changes = 0")
+    page.evaluate("window.changes.length = 0")
     exchange.liquidate("SOLUSDT", 33_330)
     page.wait_for_timeout(3000)  # the claim is that nothing is drawn in this time, at an update every 2 s
-    drawn = page.evaluate("[...document.querySelectorAll('#content *')].length && window.changes")
-    assert drawn == 0
+    assert page.evaluate("window.changes") == []
     hide(page, hidden=False)
     expect(page.locator("#tape tbody tr").filter(has_text="33.33 k USD")).to_have_count(1)
 
@@ -143,11 +142,8 @@ def page_agrees(page: Page, service: Service) -> bool:
 
 def test_the_bar_says_that_it_is_blind_when_liquidations_do_not_come(page: Page, exchange: Exchange) -> None:
     opened(page)
-    exchange.fault("reject_subscribe", times=1000)
+    exchange.fault("reject_subscribe", times=6)
     exchange.fault("close", code=1006)
-    try:
-        expect(page.locator("#live")).to_contain_text("no liquidations from binanceusdm", timeout=20_000)
-        expect(page.locator("#live")).to_contain_text("blind since")
-    finally:
-        exchange.fault("reject_subscribe", times=-1000)
-    expect(page.locator("#live")).to_contain_text("live,", timeout=40_000)
+    expect(page.locator("#live")).to_contain_text("no liquidations from binanceusdm", timeout=20_000)
+    expect(page.locator("#live")).to_contain_text("blind since")
+    expect(page.locator("#live")).to_contain_text("live,", timeout=60_000)
