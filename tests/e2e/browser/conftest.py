@@ -10,7 +10,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.e2e.browser.service import ROOT, Exchange, Receiver, Service, until
 
-CHROMIUM = os.environ.get("REGIMES_TEST_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = (
+    os.environ.get("REGIMES_TEST_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
+)
 SCREENSHOTS = ROOT / "build" / "screenshots"
 FLAGS = [
     "--headless=new",
@@ -27,7 +29,9 @@ TIMEOUT_MS = 15_000
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no Chromium found: install the package chromium, or set REGIMES_TEST_BROWSER to its path")
+        pytest.skip(
+            "no Chromium found: install the package chromium, or set REGIMES_TEST_BROWSER to its path"
+        )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -56,7 +60,9 @@ def service(
     running = Service(tmp_path_factory.mktemp("service"), exchange, WEBHOOKS_ALL=receiver.url)
     running.start()
     exchange.liquidate("ETHUSDT", 900_000)
-    until(lambda: any(event["symbol"] == "ETH/USDT" for event in running.all_events()), "a cascade in ETH/USDT")
+    until(
+        lambda: any(event["symbol"] == "ETH/USDT" for event in running.all_events()), "a cascade in ETH/USDT"
+    )
     yield running
     running.end()
 

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parent.parent.parent.parent
 STARTS_WITHIN_S = 60.0
 LOOK_S = 0.05
 # Enough that each test that wants a new cascade has a symbol of its own.
-SYMBOLS = tuple(f"{base}/USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT"))
+SYMBOLS = tuple(
+    f"{base}/USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT")
+)
 _PORTS = iter(range(20_000 + os.getpid() % 5_000, 32_000))
 
 
@@ -54,7 +56,9 @@ class Process:
     """`python -m MODULE ...` with its output in a file."""
 
     def __init__(self, folder: Path, name: str, *arguments: str, **variables: str) -> None:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("REGIMES", "WEBHOOK", "LOG_", "DB_"))}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("REGIMES", "WEBHOOK", "LOG_", "DB_"))
+        }
         self.log = folder / f"{name}.log"
         self._output = self.log.open("ab")
         self._process = subprocess.Popen(  # noqa: S603
@@ -124,7 +128,7 @@ class Receiver:
         self.bodies: list[dict[str, Any]] = []
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length", 0))
                 receiver.bodies.append(json.loads(self.rfile.read(length) or b"{}"))
                 self.send_response(receiver.status)

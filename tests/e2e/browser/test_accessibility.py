@@ -40,7 +40,10 @@ def test_axe_finds_nothing(page: Page, path: str, theme: str) -> None:
 
 
 def _told(violation: dict[str, Any]) -> str:
-    where = "; ".join(node["html"][:120] + " " + str(node.get("failureSummary", ""))[-200:] for node in violation["nodes"][:3])
+    where = "; ".join(
+        node["html"][:120] + " " + str(node.get("failureSummary", ""))[-200:]
+        for node in violation["nodes"][:3]
+    )
     return f"{violation['id']}: {where}"
 
 
@@ -90,7 +93,9 @@ def test_every_table_has_header_cells_that_say_what_they_head(page: Page) -> Non
 
 def test_every_canvas_is_inside_something_that_has_a_name(page: Page) -> None:
     opened(page)
-    names = page.locator("canvas").evaluate_all("all => all.map((c) => c.closest('[role=img]')?.getAttribute('aria-label') ?? '')")
+    names = page.locator("canvas").evaluate_all(
+        "all => all.map((c) => c.closest('[role=img]')?.getAttribute('aria-label') ?? '')"
+    )
     assert names
     assert all(len(name) > 20 for name in names)
 
@@ -141,12 +146,16 @@ def test_only_real_controls_can_be_clicked(page: Page) -> None:
     page.locator(".events .row").first.click()
     session = page.context.new_cdp_session(page)
     everything = session.send("Runtime.evaluate", {"expression": "document.querySelectorAll('body *')"})
-    nodes = session.send("Runtime.getProperties", {"objectId": everything["result"]["objectId"], "ownProperties": True})
+    nodes = session.send(
+        "Runtime.getProperties", {"objectId": everything["result"]["objectId"], "ownProperties": True}
+    )
     for each in nodes["result"]:
         handle = each.get("value", {})
         if handle.get("subtype") != "node" or "canvas" in handle["description"]:
             continue
-        listeners = session.send("DOMDebugger.getEventListeners", {"objectId": handle["objectId"]})["listeners"]
+        listeners = session.send("DOMDebugger.getEventListeners", {"objectId": handle["objectId"]})[
+            "listeners"
+        ]
         if any(listener["type"] in {"click", "mousedown", "pointerdown"} for listener in listeners):
             inside = session.send("Runtime.callFunctionOn", {
                 "objectId": handle["objectId"],

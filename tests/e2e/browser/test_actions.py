@@ -18,9 +18,7 @@ def active(service: Service) -> list[dict[str, object]]:
     return [each for each in service.get("/api/silences")["silences"] if each["active"]]
 
 
-def test_a_silence_is_made_after_a_question_and_ended_on_the_other_page(
-    page: Page, service: Service
-) -> None:
+def test_a_silence_is_made_after_a_question_and_ended_on_the_other_page(page: Page, service: Service) -> None:
     row = open_event(page)
     row.get_by_role("button", name="4 h", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
@@ -42,7 +40,9 @@ def test_a_silence_is_made_after_a_question_and_ended_on_the_other_page(
     assert active(service) == []
 
 
-def test_a_test_message_goes_out_only_after_a_question(page: Page, receiver: Receiver, faults: list[str]) -> None:
+def test_a_test_message_goes_out_only_after_a_question(
+    page: Page, receiver: Receiver, faults: list[str]
+) -> None:
     opened(page, "/deliveries")
     before = len(receiver.bodies)
     endpoint = page.locator("#endpoints tbody tr").first

@@ -38,12 +38,15 @@ def test_prices_and_age_change_by_themselves(page: Page) -> None:
     prices = page.locator(".card .price")
     before = prices.all_inner_texts()
     page.wait_for_function(
-        "old => [...document.querySelectorAll('.card .price')].some((n, i) => n.innerText !== old[i])", arg=before
+        "old => [...document.querySelectorAll('.card .price')].some((n, i) => n.innerText !== old[i])",
+        arg=before,
     )
     assert prices.all_inner_texts() != before
 
 
-def test_paused_the_page_stands_still_counts_what_comes_and_catches_up(page: Page, exchange: Exchange) -> None:
+def test_paused_the_page_stands_still_counts_what_comes_and_catches_up(
+    page: Page, exchange: Exchange
+) -> None:
     opened(page)
     page.locator("#interval").select_option("5")
     page.locator("#pause").click()
@@ -80,7 +83,9 @@ def test_an_event_opens_to_why_data_record_and_deliveries(page: Page) -> None:
     row = rows(page).filter(has_text="ETH/USDT").first
     row.locator("button").first.click()
     detail = row.locator(".detail")
-    expect(detail.locator("h3")).to_have_text(["Why", "When", "Track record", "Deliveries", "Data", "Silence"])
+    expect(detail.locator("h3")).to_have_text(
+        ["Why", "When", "Track record", "Deliveries", "Data", "Silence"]
+    )
     expect(detail).to_contain_text("velocity")
     expect(detail.locator(".facts dt").filter(has_text="total liquidation usd")).to_be_visible()
     expect(detail).to_contain_text("of its kind in 30 days")

@@ -39,7 +39,9 @@ def test_an_event_made_of_markup_is_shown_as_text(page: Page, faults: list[str])
 
 def test_the_page_needs_nothing_inline_and_nothing_from_elsewhere(page: Page, faults: list[str]) -> None:
     foreign: list[str] = []
-    page.on("request", lambda request: foreign.append(request.url) if "127.0.0.1" not in request.url else None)
+    page.on(
+        "request", lambda request: foreign.append(request.url) if "127.0.0.1" not in request.url else None
+    )
     for path in ("/", "/realtime", "/deliveries"):
         answer = page.goto(path)
         assert answer is not None

@@ -32,7 +32,9 @@ def test_an_event_is_on_the_page_within_half_a_second_of_the_liquidation(
     assert taken_ms <= WITHIN_MS
 
 
-def test_ten_tabs_share_one_stream_and_all_stay_live(context: BrowserContext, service: Service, exchange: Exchange) -> None:
+def test_ten_tabs_share_one_stream_and_all_stay_live(
+    context: BrowserContext, service: Service, exchange: Exchange
+) -> None:
     until(lambda: streams(service) == 0, "streams of earlier pages have ended", 10)
     tabs = [opened(context.new_page(), ("/", "/realtime")[number % 2]) for number in range(10)]
     until(lambda: streams(service) == 1, "ten tabs hold one stream", 10)

@@ -33,7 +33,7 @@ def own_scripts(path: str) -> set[str]:
     """Every script of ours that a page loads, found by following its imports."""
     html = (STATIC / {"/": "index.html"}.get(path, f"{path[1:]}.html")).read_text(encoding="utf-8")
     found: set[str] = set()
-    todo = [name for name in re.findall(r'src="/([\w./-]+\.js)"', html)] + ["js/line-worker.js"]
+    todo = [*list(re.findall(r'src="/([\w./-]+\.js)"', html)), "js/line-worker.js"]
     while todo:
         name = todo.pop()
         if name not in found:
@@ -99,7 +99,9 @@ def test_first_paint_jumps_and_answers_hold_their_bars(browser: Browser, service
         if best["lcp"] <= 1200 and best["inp"] <= 100:
             break
     found = ", ".join(f"{name} {value:.3g}" for name, value in best.items())
-    print(f"\n{path} at {SLOWER}x slow-down: {found}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(
+        f"\n{path} at {SLOWER}x slow-down: {found}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+    )
     assert best["lcp"] <= 1200 * patience
     assert best["inp"] <= 100 * patience
     assert best["cls"] <= 0.02
@@ -151,7 +153,9 @@ def test_an_update_costs_little_and_memory_stays_flat(page: Page) -> None:
     before = heap_bytes(page)
     cost: dict[str, Any] = page.evaluate(UPDATE, 400)
     grown = heap_bytes(page) - before
-    print(f"\nan update: median {cost['median']:.2f} ms, p95 {cost['p95']:.2f} ms; heap {grown / 1024:+.0f} KiB after 400")
+    print(
+        f"\nan update: median {cost['median']:.2f} ms, p95 {cost['p95']:.2f} ms; heap {grown / 1024:+.0f} KiB after 400"
+    )
     assert cost["count"] >= 300
     assert cost["median"] <= 8
     assert grown < 1_000_000
@@ -191,12 +195,16 @@ def test_ten_thousand_events_stay_smooth(page: Page) -> None:
     shown = rows(page).count()
     while shown < 10_000:
         page.locator(".more").click()
-        page.wait_for_function("n => document.querySelectorAll('.events [role=listitem]').length > n", arg=shown)
+        page.wait_for_function(
+            "n => document.querySelectorAll('.events [role=listitem]').length > n", arg=shown
+        )
         shown = rows(page).count()
     page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
     gap = page.evaluate(SCROLL)
     cost = page.evaluate(UPDATE, 30)
-    print(f"\n10,000 events: 90 % of frames within {gap:.1f} ms while scrolling; an update {cost['median']:.1f} ms")
+    print(
+        f"\n10,000 events: 90 % of frames within {gap:.1f} ms while scrolling; an update {cost['median']:.1f} ms"
+    )
     assert gap <= 34 * allowance()
     assert cost["median"] <= 8
     page.locator("[data-filter=severity]").select_option("WARNING")
