@@ -95,6 +95,9 @@ def demo(
     scenario: Annotated[
         str, typer.Option(help="calm, cascade, funding-spike, vol-explosion, correlation-break or mixed.")
     ] = "mixed",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 = any free one (8000).")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print one full combined package and exit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -109,6 +112,7 @@ def demo(
         duration_s=duration,
         seed=seed,
         scenario=scenario,
+        port=port,
         once=once,
         as_json=as_json,
     )

@@ -293,7 +293,7 @@ def _test_parcel(channel: Channel, real: Clock) -> Parcel:
             started_ms=now_ms,
             revision=0,
             title="Test message",
-            description=f"This is a test of the endpoint {channel.endpoint.name}. Nothing happened in the market.",
+            description=f"The endpoint {channel.endpoint.name} gets messages.",
             why="somebody asked for it on the dashboard",
             data={"is_test": True},
         )

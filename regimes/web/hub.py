@@ -7,7 +7,7 @@ gets the newest state when it has caught up, and is told how much it missed.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,16 +15,15 @@ import msgspec
 import structlog
 
 from regimes.clock import SystemClock
-from regimes.errors import StorageError
 from regimes.events import EventBody
-from regimes.storage.base import EventQuery
 from regimes.web.channel import Channel
 from regimes.web.client import Client, View
-from regimes.web.frames import HEARTBEAT, NO_STATE, frame, parse_state, state_id, state_of
+from regimes.web.frames import HEARTBEAT, frame, parse_state, state_of
 from regimes.web.live import Live
 from regimes.web.log import EventLog
 from regimes.web.shapes import Features, Market
 from regimes.web.source import Turn, WebSource
+from regimes.web.stored import PAGE, StoredStates
 
 TURN_CLIENTS: Final = 200
 PERIOD_S: Final = 0.25
@@ -32,11 +31,7 @@ STATUS_S: Final = 5.0
 LOOK_S: Final = 1.0
 HEARTBEAT_S: Final = 15.0
 STUCK_S: Final = 60.0
-RETRY_S: Final = 2.0
 BEGIN_S: Final = 2.0
-RESUMED_AT_ONCE: Final = 8
-PAGE: Final = 200
-NEWEST: Final = 500
 _NOTHING_YET: Final = Features(
     timestamp="1970-01-01T00:00:00Z",
     market=Market("NORMAL", "nothing is known yet", [], []),
@@ -68,12 +63,11 @@ class Hub:
         self._behind: dict[Client, None] = {}
         self._channels: dict[View, Channel] = {}
         self._wake = asyncio.Event()
-        self._resuming = asyncio.Semaphore(RESUMED_AT_ONCE)
+        self._stored = StoredStates(source.storage)
         self._tasks: set[asyncio.Task[None]] = set()
         self._told: tuple[Any, ...] = ()
         self._told_at = self._looked_at = self._beaten_at = self._real.monotonic()
         self._given = 0
-        self._begun = asyncio.Event()
 
     @property
     def clients(self) -> int:
@@ -102,16 +96,20 @@ class Hub:
         client.resuming = True  # events wait until the snapshot is out
         self._clients[client] = None
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._begun.wait(), BEGIN_S)
+            await asyncio.wait_for(self._stored.begun.wait(), BEGIN_S)
         known = parse_state(last_state)
-        missed = None if known is None else await self._page(*known)
-        symbols = [] if self._source.engine is None else self._shown(view)
+        asked = None if known is None else asyncio.create_task(self._stored.page(*known))
+        if asked is not None:
+            # A database that is away keeps nobody from seeing the present state.
+            await asyncio.wait({asked}, timeout=BEGIN_S)
+        is_lost = bool(last_state) and (asked is None or (asked.done() and asked.result() is None))
+        symbols = self._shown(view)
         await self._live.encode(symbols)
-        self._greet(client, symbols, resume=_resume(last_state, missed))
-        if missed:
-            self._begin(self._catch_up(client, missed))
-        else:
+        self._greet(client, symbols, resume="lost" if is_lost else "resumed" if last_state else "fresh")
+        if asked is None or is_lost:
             client.resuming = False
+        else:
+            self._start(self._bring_back(client, asked))
         return client
 
     def leave(self, client: Client) -> None:
@@ -129,12 +127,16 @@ class Hub:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        self._begin(self._begin_log())
+        self._start(self._stored.begin(self.log))
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), PERIOD_S)
             self._wake.clear()
-            await self.serve()
+            try:
+                await self.serve()
+            except Exception:  # noqa: BLE001  # whatever it is
+                # Alerts and the other pages go on; the next round may well succeed.
+                _log.exception("stream_round_failed")
 
     async def serve(self) -> None:
         """One round: events first, then readings, those that are behind, how live it all is, a sign of life."""
@@ -181,6 +183,8 @@ class Hub:
         channel.clients[client] = None
 
     def _shown(self, view: View) -> list[str]:
+        if self._source.engine is None:
+            return []
         return [symbol for symbol in self._live.symbols() if view.shows(symbol)]
 
     def _give_events(self, client: Client) -> None:
@@ -192,7 +196,7 @@ class Hub:
             return
         if client.cursor < log.oldest:
             client.resuming, client.cursor = True, log.head
-            self._begin(self._refill(client))
+            self._start(self._bring_back(client, self._stored.after(client.state)))
             return
         for entry in log.since(client.cursor):
             if client.is_full:
@@ -232,7 +236,7 @@ class Hub:
             self.leave(client)
         elif client.is_eased:
             del self._behind[client]
-            symbols = self._shown(client.view) if self._source.engine else []
+            symbols = self._shown(client.view)
             await self._live.encode(symbols)
             delayed = self.log.head - client.cursor
             status = self._live.status(conflated=client.conflated, delayed_events=delayed)
@@ -274,38 +278,17 @@ class Hub:
 
     # -- from storage ---------------------------------------------------------------------------------------------
 
-    async def _begin_log(self) -> None:
-        """Learn where storage stands; it may be away when the program starts."""
-        while True:
-            try:
-                last = await self._source.storage.last_state()
-                newest = await self._source.storage.events(EventQuery(limit=NEWEST))
-            except StorageError as error:
-                _log.warning("stream_begins_later", error=str(error))
-                await asyncio.sleep(RETRY_S)
-            else:
-                self.log.begin(state_id(*last) if last else NO_STATE, newest.events)
-                self._begun.set()
-                return
-
-    async def _page(self, event_id: str, revision: int) -> list[EventBody] | None:
-        while True:
-            try:
-                async with self._resuming:
-                    page = await self._source.storage.states_after(event_id, revision, limit=PAGE)
-            except StorageError as error:
-                _log.warning("stream_waits_for_storage", error=str(error))
-                await asyncio.sleep(RETRY_S)
-            else:
-                return None if page is None else [*page]
-
-    async def _refill(self, client: Client) -> None:
-        """Bring a reader that fell out of the log back into it; where storage cannot, it begins anew."""
-        known = parse_state(client.state)
-        missed = await self._page(*known) if known else None
-        if missed is None and not client.is_gone:
-            self._greet(client, self._shown(client.view), resume="lost")
-        await self._catch_up(client, missed or [])
+    async def _bring_back(self, client: Client, asked: Awaitable[list[EventBody] | None]) -> None:
+        """Give a reader what it missed, and let it go on with the log; where storage cannot, it begins anew."""
+        try:
+            missed = await asked
+            if missed is None and not client.is_gone:
+                self._greet(client, self._shown(client.view), resume="lost")
+            await self._catch_up(client, missed or [])
+        except Exception:  # noqa: BLE001  # whatever it is
+            # It will come again and say where it was.
+            _log.exception("stream_resume_failed")
+            client.abort()
 
     async def _catch_up(self, client: Client, page: list[EventBody]) -> None:
         """Write what was missed, page by page, as fast as it is taken; then events from the log, none of these again."""
@@ -316,7 +299,7 @@ class Hub:
                 await self._give_missed(client, event)
                 written.append(client.state)
             full = len(page) == PAGE
-            page = (await self._page(page[-1].id, page[-1].revision) or []) if full else []
+            page = (await self._stored.page(page[-1].id, page[-1].revision) or []) if full else []
         client.skipped = frozenset(written)
         client.resuming = False
         self._give_events(client)
@@ -330,13 +313,7 @@ class Hub:
             client.write(frame("event", event, client.state))
             self.counts.deliveries += 1
 
-    def _begin(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _resume(last_state: str, missed: list[EventBody] | None) -> str:
-    if not last_state:
-        return "fresh"
-    return "lost" if missed is None else "resumed"

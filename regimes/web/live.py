@@ -18,7 +18,7 @@ from regimes.web.shapes import Market, ProgressView, Status
 from regimes.web.source import Turn, WebSource
 
 KEPT_PAYLOADS: Final = 256
-TURN: Final = 50
+TURN: Final = 10
 _encode = msgspec.json.Encoder().encode
 
 

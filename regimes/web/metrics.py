@@ -1,6 +1,7 @@
 """`/metrics`: read from the running program when it is asked, at most once a second, and written off the loop."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from regimes.delivery.breaker import BreakerPhase
 from regimes.delivery.counters import WAITED_UP_TO_S
 from regimes.errors import StorageError
 from regimes.events import EventBody, EventType, Severity
-from regimes.features.base import Status
+from regimes.features.base import Reading, Status
 from regimes.intake.faults import Reason as Refusal
 from regimes.storage.base import DeliveryStatus
 from regimes.web.hub import Hub
@@ -297,13 +298,10 @@ class _Given:
         return self._families
 
 
-def _readings(latest: Iterable[Any]) -> dict[tuple[str, str], int]:
-    counts: dict[tuple[str, str], int] = {}
-    for reading in latest:
-        for status in Status:
-            counts.setdefault((reading.feature, status.value), 0)
-        counts[reading.feature, reading.status.value] += 1
-    return counts
+def _readings(latest: Iterable[Reading]) -> dict[tuple[str, str], int]:
+    counts = Counter((reading.feature, reading.status) for reading in latest)
+    features = {feature: None for feature, _ in counts}
+    return {(feature, status.value): counts[feature, status] for feature in features for status in Status}
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

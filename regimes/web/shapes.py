@@ -251,7 +251,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How live the program is: what `/api/status` answers and the stream's `status` says.
 
     state: starting, warming, live, degraded or closing. now_ms: event time; speed: seconds of it in a real second.
-    behind_s: real seconds since the newest message of any stream. needed symbols and timeframes: what is watched.
+    behind_s: real seconds since the newest message of any stream. symbols, timeframes: what is watched.
     writes: whether this server takes silences, replays and tests at all.
     """
 

@@ -8,7 +8,7 @@ import pytest
 
 from regimes.errors import StorageError
 from regimes.events import EventBody, EventType, Phase
-from regimes.web import hub as hub_module
+from regimes.web import hub as hub_module, stored
 from regimes.web.client import FULL_BYTES
 from regimes.web.shapes import Features, Snapshot, Status, Tape
 from tests.web.service import Service, event, liquidation, mark, service
@@ -334,7 +334,8 @@ async def test_a_stream_before_the_engine_says_that_the_program_starts(tmp_path:
 async def test_while_the_database_is_away_readers_wait_and_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_S", 0.05)
+    monkeypatch.setattr(stored, "RETRY_S", 0.05)
+    monkeypatch.setattr(hub_module, "BEGIN_S", 0.05)
     async with service(tmp_path, history=False) as running:
         await running.emit(event(1))
         storage = running.alerts.storage
@@ -349,8 +350,32 @@ async def test_while_the_database_is_away_readers_wait_and_lose_nothing(
         made = event(2)
         await running.emit(made)
         async with reading(running.address, last_id=f"{event(1).id}:0") as reader:
-            await joined(running)
-            away[0] = False
-            snapshot = await reader.next("snapshot")
+            snapshot = await reader.next("snapshot")  # at once, what is known now
             assert snapshot.data["resume"] == "resumed"
-            assert await reader.events(1) == names(made)
+            later = event(3)
+            await running.emit(later)
+            away[0] = False
+            assert await reader.events(2) == names(made, later)
+
+
+async def test_a_place_that_turns_out_to_be_unknown_later_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "BEGIN_S", 0.05)
+    async with service(tmp_path, history=False) as running:
+        storage, answering = running.alerts.storage, asyncio.Event()
+
+        async def states_after(_id: str, _revision: int, *, limit: int) -> None:
+            await answering.wait()
+
+        monkeypatch.setattr(storage, "states_after", states_after)
+        async with reading(running.address, last_id="evt_gone:3") as reader:
+            assert (await reader.next("snapshot")).data["resume"] == "resumed"
+            made = event(1)
+            await running.emit(made)
+            answering.set()
+            again = await reader.next("snapshot")
+            assert (again.data["resume"], again.id) == ("lost", f"{made.id}:0")
+            later = event(2)
+            await running.emit(later)
+            assert await reader.events(1) == names(later)

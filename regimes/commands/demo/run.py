@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from regimes.clock import ScaledClock, SystemClock
 from regimes.commands.demo.options import Options, plain_symbols
@@ -24,10 +24,12 @@ from regimes.logs import LogSettings, configure
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts
 from regimes.redact import Redactor
-from regimes.service import run_together, stop_on_signals
+from regimes.service import run_together, stop_on_signals, web_of
 from regimes.storage.factory import storage_for
 from regimes.timeframe import HOUR_MS
+from regimes.web.app import is_free
 
+LOOPBACK: Final = "127.0.0.1"
 LOOK_S: Final = 0.02
 SETTLE_S: Final = 5.0
 ONCE_AT_MOST_MS: Final = 6 * HOUR_MS
@@ -75,7 +77,10 @@ class Demo:
                 pipeline.subscribe(on_event=self._screen.event)
                 pipeline.subscribe(on_event=summary.count)
                 self._announce(exchange, alerts)
-                return await self._watch(pipeline, alerts, exchange, summary)
+                async with web_of(settings, self._clock, pipeline, alerts) as server:
+                    if server is not None:
+                        self._screen.say(f"dashboard on {server.address}")
+                    return await self._watch(pipeline, alerts, exchange, summary)
 
     @asynccontextmanager
     async def _alerts(self, settings: Settings, channels: tuple[Channel, ...]) -> AsyncIterator[Alerts]:
@@ -112,6 +117,7 @@ class Demo:
                 "cache_dir": self._folder / "cache",
             },
             delivery=DeliverySettings(),
+            web=self._web(),
             venues={
                 "spot": "binanceus",
                 "derivatives": "binanceusdm",
@@ -121,6 +127,14 @@ class Demo:
                 "secret": None,
             },
         )
+
+    def _web(self) -> dict[str, Any]:
+        """On loopback and open, as nothing in it is anybody's; beside a service that runs here, on another port."""
+        web, port = self._settings.web, self._options.port
+        if port is None:
+            port = web.port if is_free(LOOPBACK, web.port) else 0
+        wanted = web.enabled and not self._options.once
+        return {"enabled": wanted, "host": LOOPBACK, "port": port, "token": None, "metrics_token": None}
 
     def _announce(self, exchange: LoopbackExchange, alerts: Alerts) -> None:
         options = self._options
