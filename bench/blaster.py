@@ -1,6 +1,7 @@
 """A process of its own that plays the exchange and sends what it is told to on standard input, raw and fast.
 
-Event time stands still, so nothing leaves that was not asked for. Each client has an exchange to itself.
+Event time stands still, so that nothing leaves that was not asked for, unless it is told to run. Each client has
+an exchange to itself.
 """
 
 import asyncio
@@ -53,7 +54,7 @@ class Blaster:
         self._ids = [name.replace("/", "") for name in symbols(count)]
         self._exchanges = exchanges
         self._source = source
-        self._serial = 0
+        self._sent = [0] * len(exchanges)
 
     async def send(self, order: Order) -> Done:
         """Do as told; returns when all has been written."""
@@ -62,30 +63,35 @@ class Blaster:
         if order.kind == "forceOrder":
             sent = await faults.burst(order.count, **pace)  # type: ignore[arg-type]  # one dict for three calls
         elif order.kind == "kline":
-            sent = await faults.pour(list(self._klines(order.count)), **pace)  # type: ignore[arg-type]
+            sent = await faults.pour(list(self._klines(self._numbers(order))), **pace)  # type: ignore[arg-type]
         else:
-            sent = await faults.pour(list(self._arrays(order.count)), **pace)  # type: ignore[arg-type]
+            sent = await faults.pour(list(self._arrays(self._numbers(order))), **pace)  # type: ignore[arg-type]
         return Done(sent)
 
-    def _klines(self, count: int) -> Iterator[list[Message]]:
+    def _numbers(self, order: Order) -> range:
+        """Numbers that this exchange has not used yet."""
+        first = self._sent[order.exchange]
+        self._sent[order.exchange] += order.count
+        return range(first, first + order.count)
+
+    def _klines(self, numbers: range) -> Iterator[list[Message]]:
         """Unfinished hours of one symbol after the other, their volume growing."""
         listings = self._source.listings("spot")
         open_ms = bar_open(START_MS, HOUR_MS)
-        for number in range(self._serial, self._serial + count):
+        for number in numbers:
             name = self._ids[number % len(self._ids)]
             bar = Bar(open_ms, 100.0, 101.0, 99.0, 100.5, 10.0 + number, 1005.0 + number, 5.0)
             payload = frames.kline(listings[name], "spot", "1h", HOUR_MS, bar, START_MS, closed=False)
             yield [Message("spot", f"{name.lower()}@kline_1h", "kline", payload)]
-        self._serial += count
 
-    def _arrays(self, count: int) -> Iterator[list[Message]]:
+    def _arrays(self, numbers: range) -> Iterator[list[Message]]:
         """Mark prices of all symbols at once, each array a millisecond after the one before.
 
         They go to the stream of all markets and to the first symbol's own, whichever is read.
         """
         listings = self._source.listings("usdm")
         marks = {name: self._source.mark(name, START_MS) for name in self._ids}
-        for number in range(self._serial, self._serial + count):
+        for number in numbers:
             events = [
                 frames.mark_price(listings[name], mark, START_MS + number, 0)
                 for name, mark in marks.items()
@@ -96,12 +102,16 @@ class Blaster:
                 Message("usdm", stream, "markPrice", payload)
                 for stream in ("!markPrice@arr@1s", f"{self._ids[0].lower()}@markPrice@1s")
             ]
-        self._serial += count
 
 
-async def _serve(count: int, exchanges: int) -> None:
-    source = SyntheticMarket(symbols(count), START_MS, 1, "calm")
-    clock = ScaledClock(START_MS, 1.0, running=False)
+def market(count: int) -> SyntheticMarket:
+    """The market that all exchanges of the benchmarks have."""
+    return SyntheticMarket(symbols(count), START_MS, 1, "calm")
+
+
+async def _serve(count: int, exchanges: int, *, running: bool) -> None:
+    source = market(count)
+    clock = ScaledClock(START_MS, 1.0, running=running)
     opened = [LoopbackExchange(source, clock) for _ in range(exchanges)]
     for exchange in opened:
         await exchange.__aenter__()
@@ -121,9 +131,11 @@ def _say(answer: object) -> None:
 def main(
     count: Annotated[int, typer.Option(help="Symbols.")] = 50,
     exchanges: Annotated[int, typer.Option(help="Exchanges, one a client.")] = 1,
+    *,
+    running: Annotated[bool, typer.Option("--running", help="Let event time pass.")] = False,
 ) -> None:
     """Serve until standard input ends."""
-    run_to_end(_serve(count, exchanges))
+    run_to_end(_serve(count, exchanges, running=running))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Three ways from the exchange's wire to a queue of observations: ours, ccxt.pro awaited, and a bare client."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol, Self
 
@@ -133,21 +133,23 @@ _read_marks = msgspec.json.Decoder(list[_Mark]).decode
 class Bare:
     """aiohttp and msgspec with typed decoding: the least that gets the same observations into the same queue."""
 
-    def __init__(self, base_url: str, universe: Universe) -> None:
+    def __init__(self, base_url: str, universe: Universe, *, klines: bool = True) -> None:
         self.queue = ObservationQueue()
         self._base_url = base_url.replace("http", "ws", 1)
+        self._klines = klines
         self._symbols = {symbol.replace("/", ""): symbol for symbol in universe.symbols}
         self._count = 0
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         session = await self._stack.enter_async_context(aiohttp.ClientSession())
-        klines = "/".join(f"{name.lower()}@kline_1h" for name in self._symbols)
-        readers: Mapping[str, Callable[[bytes], int]] = {
+        readers: dict[str, Callable[[bytes], int]] = {
             "/market/ws?streams=!forceOrder@arr": self._force_order,
             "/market/ws?streams=!markPrice@arr@1s": self._marks,
-            f"/stream?streams={klines}": self._kline,
         }
+        if self._klines:
+            streams = "/".join(f"{name.lower()}@kline_1h" for name in self._symbols)
+            readers[f"/stream?streams={streams}"] = self._kline
         for path, read in readers.items():
             socket = await session.ws_connect(self._base_url + path, compress=0)
             self._stack.callback(asyncio.create_task(self._read(socket, read)).cancel)
@@ -187,29 +189,30 @@ class Bare:
         return len(marks)
 
 
+def loopback_pair(base_url: str) -> tuple[Any, Any]:
+    """Plain ccxt.pro exchanges, spot and derivatives, whose only hosts are on loopback."""
+    socket = base_url.replace("http", "ws", 1)
+    options = {"options": {"fetchCurrencies": False, "fetchMargins": False}}
+    spot, usdm = getattr(ccxt.pro, SPOT)(options), getattr(ccxt.pro, DERIVATIVES)(options)
+    spot.urls["api"] = {"public": base_url + "/api/v3", "ws": {"spot": socket + "/stream"}}
+    usdm.urls["api"] = {"fapiPublic": base_url + "/fapi/v1", "ws": {"linear": socket + "/ws"}}
+    return spot, usdm
+
+
 class Awaited:
     """ccxt.pro as its manual shows it: one event an await."""
 
-    def __init__(self, base_url: str, universe: Universe) -> None:
+    def __init__(self, base_url: str, universe: Universe, *, klines: bool = True) -> None:
         self.queue = ObservationQueue()
         self._universe = universe
+        self._klines = klines
         self._count = 0
-        socket = base_url.replace("http", "ws", 1)
-        self._spot = self._exchange(
-            SPOT, {"public": base_url + "/api/v3", "ws": {"spot": socket + "/stream"}}
-        )
-        self._usdm = self._exchange(
-            DERIVATIVES, {"fapiPublic": base_url + "/fapi/v1", "ws": {"linear": socket + "/ws"}}
-        )
-
-    def _exchange(self, venue: str, api: dict[str, Any]) -> Any:
-        exchange = getattr(ccxt.pro, venue)({"options": {"fetchCurrencies": False, "fetchMargins": False}})
-        exchange.urls["api"] = api
-        return exchange
+        self._spot, self._usdm = loopback_pair(base_url)
 
     async def __aenter__(self) -> Self:
         await asyncio.gather(self._spot.load_markets(), self._usdm.load_markets())
-        watches = (self._watch_liquidations, self._watch_bars, self._watch_marks)
+        watches = [self._watch_liquidations, self._watch_marks]
+        watches += [self._watch_bars] if self._klines else []
         self._tasks = [asyncio.create_task(watch()) for watch in watches]
         return self
 

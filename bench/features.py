@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from bench.market import MONTH, WEEK, FloatArray, invent
+from bench.pandas_way import by_pandas
 from bench.report import Aim, Report, Result
-from bench.signals import WAYS, disagreement
+from bench.signals import Way, by_polars, disagreement, ours
 from bench.timing import cpu_seconds, in_turn
 from regimes.config.features import installed
 from regimes.features.base import Feature, Universe
@@ -23,6 +24,7 @@ BARS: Final = 20
 # Monday 2023-11-13T00:00Z, so that bars of all timeframes end among those that are timed.
 START_MS: Final = 472_080 * HOUR_MS
 OURS: Final = "regimes"
+WAYS: Final[Mapping[str, Way]] = {OURS: ours, "polars": by_polars, "pandas": by_pandas}
 
 
 def run(*, full: bool = False) -> Report:
@@ -57,7 +59,7 @@ def one_bar() -> Mapping[str, float]:
     names = tuple(f"COIN{number}/USDT" for number in range(SYMBOLS))
     kinds = [kind for kind in installed() if Candle in kind.wants]
     features = [kind(kind.settings_type(), Universe(names)) for kind in kinds]  # type: ignore[call-arg]
-    hours = list(_hours(names))
+    hours = list(hours_of(names, HISTORY + BARS))
     now_ms = START_MS + HISTORY * HOUR_MS
     for feature in features:
         feature.update(Tick(now_ms))
@@ -78,13 +80,12 @@ def _take(feature: Feature, bars: list[Candle]) -> None:
         feature.update(bar)
 
 
-def _hours(names: tuple[str, ...]) -> Iterator[list[Candle]]:
+def hours_of(names: tuple[str, ...], hours: int) -> Iterator[list[Candle]]:
     """Bars of every symbol, hour by hour, of a market that moves together."""
     rng = np.random.default_rng(1)
-    hours = HISTORY + BARS
-    moves = rng.normal(0, 0.006, (1, hours)) + rng.normal(0, 0.006, (SYMBOLS, hours))
+    moves = rng.normal(0, 0.006, (1, hours)) + rng.normal(0, 0.006, (len(names), hours))
     prices: FloatArray = 100 * np.exp(np.cumsum(moves, axis=1))
-    volumes = rng.lognormal(3, 1, (SYMBOLS, hours))
+    volumes = rng.lognormal(3, 1, (len(names), hours))
     for hour in range(hours):
         open_ms = START_MS + hour * HOUR_MS
         columns = zip(names, prices[:, hour].tolist(), volumes[:, hour].tolist(), strict=True)

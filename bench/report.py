@@ -80,7 +80,8 @@ def show(report: Report, console: Console) -> None:
 def _beside(result: Result, peer: str) -> str:
     if peer not in result.peers:
         return ""
-    return f"{_number(result.peers[peer])} ({result.ratio(peer):.2f}x)"
+    value = result.peers[peer]
+    return f"{_number(value)} ({result.ratio(peer):.2f}x)" if value else _number(value)
 
 
 def _aim(result: Result) -> str:

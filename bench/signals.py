@@ -1,15 +1,14 @@
-"""The numbers of all five signals from the same arrays: by our functions, by polars, and by pandas.
+"""The numbers of all five signals from the same arrays: by our functions and by polars.
 
 Each way answers the same outputs, in the same order, so that they can be compared before they are timed:
 four correlation matrices (7 days, the 30 days before them, 24 hours, the 30 days before those), volatility and baseline of
 each symbol, funding's z and robust z, price z, volume z and heat of each timeframe, and the cascades' velocity.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import polars as pl
 
 from bench.market import DAY, MONTH, VELOCITY_HOURS, WEEK, Data, FloatArray
@@ -44,38 +43,6 @@ def ours(data: Data) -> Outputs:
     sums = np.bincount(window * rows + data.liquidated, data.usd, minlength=len(hours) * rows)
     velocity = np.max(np.cumsum(sums.reshape(-1, rows), axis=0) / hours[:, None], axis=0)
     return [*correlations, vol, base, funding.z, funding.z_robust, *frames, velocity]
-
-
-def by_pandas(data: Data) -> Outputs:
-    """pandas, as one would write it: frames with a column a symbol."""
-    returns = pd.DataFrame(data.returns.T)
-    end = len(returns)
-    correlations = [returns.iloc[end - ago - hours : end - ago].corr() for hours, ago in WINDOWS]
-    squares = returns**2
-    vol = squares.tail(DAY).sum() ** 0.5
-    base = (24 * squares.tail(MONTH).mean()) ** 0.5
-    rates = pd.DataFrame(data.rates.T)
-    current, history = rates.iloc[-1], rates.iloc[:-1]
-    z = (current - rates.mean()) / rates.std()
-    median = history.median()
-    deciles = (history.quantile(0.9) - history.quantile(0.1)) / 2.563
-    spread = np.maximum(1.4826 * (history - median).abs().median(), deciles).clip(lower=1e-5)
-    frames: list[pd.Series] = []
-    for close, volume in zip(data.closes, data.volumes, strict=True):
-        closes, logs = pd.DataFrame(close.T), np.log(pd.DataFrame(volume.T))
-        price_z = (closes.iloc[-1] - closes.mean()) / closes.std()
-        volume_z = (logs.iloc[-1] - logs.mean()) / logs.std()
-        heat = (0.3 * price_z.abs() + 0.2 * volume_z.clip(lower=0)).clip(upper=1)
-        frames += [price_z, volume_z, heat]
-    events = pd.DataFrame({"symbol": data.liquidated, "age": data.age_hours, "usd": data.usd})
-    sums = [
-        events[events.age < hours].groupby("symbol").usd.sum().reindex(range(len(data.returns)), fill_value=0)
-        / hours
-        for hours in VELOCITY_HOURS
-    ]
-    velocity = pd.concat(sums, axis=1).max(axis=1)
-    found = [*correlations, vol, base, z, (current - median) / spread, *frames, velocity]
-    return [item.to_numpy() for item in found]
 
 
 def by_polars(data: Data) -> Outputs:
@@ -127,9 +94,6 @@ def _frame(rows: FloatArray) -> pl.DataFrame:
 def _row(frame: pl.DataFrame) -> FloatArray:
     row: FloatArray = frame.to_numpy()[0]
     return row
-
-
-WAYS: Final[Mapping[str, Way]] = {"regimes": ours, "polars": by_polars, "pandas": by_pandas}
 
 
 def disagreement(first: Outputs, second: Outputs) -> float:

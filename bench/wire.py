@@ -5,7 +5,6 @@ process's CPU time counts. Rounds go from client to client.
 """
 
 import asyncio
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,10 +13,9 @@ from itertools import product
 from statistics import median
 from typing import Final
 
-import msgspec
-
-from bench.blaster import START_MS, Done, Kind, Order, symbols
+from bench.blaster import START_MS, Kind, Order, symbols
 from bench.clients import Awaited, Bare, Client, Product
+from bench.processes import Exchanges, exchanges
 from bench.report import Aim, Report, Result
 from regimes.clock import ScaledClock
 from regimes.commands.running import run_to_end
@@ -35,13 +33,18 @@ AWAITED: Final = "ccxt awaited"
 KINDS: Final[Mapping[Kind, tuple[str, int]]] = {
     "forceOrder": ("forceOrder", 2000),
     "kline": ("kline", 2000),
-    "markPrice": ("markPrice array, an item", 60),
+    "markPrice": ("markPrice, an item of an array", 60),
 }
-PACES: Final[Mapping[str, tuple[int, float | None]]] = {
+PACES: Final[Mapping[str, tuple[int, float]]] = {
     "one by one": (1, 6000.0),
     "in bursts of 50": (50, 20_000.0),
 }
-STAGES: Final = ("to the queue", "to the engine")
+# An array is a burst by itself.
+RUNS: Final = [
+    (kind, pace, stage)
+    for kind, pace, stage in product(KINDS, PACES, ("to the queue", "to the engine"))
+    if kind != "markPrice" or pace != "one by one"
+]
 
 
 class Consumer:
@@ -56,6 +59,10 @@ class Consumer:
     def feed_engine(self, *, wanted: bool) -> None:
         """Choose whether observations go into the engine."""
         self.engine = self._engine if wanted else None
+
+    def counted(self, kind: str) -> int:
+        """Observations of a kind that the engine let in."""
+        return self._engine.intake.accepted[kind]
 
     async def run(self) -> None:
         """Consume until cancelled."""
@@ -78,8 +85,8 @@ class Consumer:
 class Race:
     """All clients, connected, and the process that sends to them."""
 
-    def __init__(self, process: asyncio.subprocess.Process, consumers: Mapping[str, Consumer]) -> None:
-        self._process = process
+    def __init__(self, sender: Exchanges, consumers: Mapping[str, Consumer]) -> None:
+        self._sender = sender
         self._consumers = consumers
         self._spent: dict[tuple[str, ...], list[float]] = defaultdict(list)
         self._arrived: dict[tuple[str, ...], list[float]] = defaultdict(list)
@@ -87,7 +94,7 @@ class Race:
     async def run(self) -> None:
         """Send everything to everybody, round by round; the first round is thrown away."""
         for number in range(ROUNDS + 1):
-            for kind, pace, stage, name in product(KINDS, PACES, STAGES, self._consumers):
+            for (kind, pace, stage), name in product(RUNS, self._consumers):
                 us, share = await self._once(name, kind, pace, stage)
                 if number:
                     self._spent[kind, pace, stage, name].append(us)
@@ -96,24 +103,19 @@ class Race:
     async def _once(self, name: str, kind: Kind, pace: str, stage: str) -> tuple[float, float]:
         """CPU microseconds a message sent, and the share of messages that arrived."""
         consumer = self._consumers[name]
-        consumer.feed_engine(wanted=stage == STAGES[1])
+        consumer.feed_engine(wanted=stage == "to the engine")
         per_segment, per_second = PACES[pace]
         count = KINDS[kind][1]
         items = SYMBOLS if kind == "markPrice" else 1
-        pace_s = None if per_second is None else per_second / items
         before = consumer.client.received()
         began = time.process_time()
-        order = Order(list(self._consumers).index(name), kind, count, max(1, per_segment // items), pace_s)
-        done = msgspec.json.decode(await self._tell(order), type=Done)
-        await consumer.caught_up(before + done.frames * items)
-        us = (time.process_time() - began) / (done.frames * items) * 1e6
-        return us, (consumer.client.received() - before) / (done.frames * items)
-
-    async def _tell(self, order: Order) -> bytes:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        return await self._process.stdout.readline()
+        order = Order(
+            list(self._consumers).index(name), kind, count, max(1, per_segment // items), per_second / items
+        )
+        frames = await self._sender.send(order)
+        await consumer.caught_up(before + frames * items)
+        us = (time.process_time() - began) / (frames * items) * 1e6
+        return us, (consumer.client.received() - before) / (frames * items)
 
     def results(self) -> list[Result]:
         """One row for each kind, pace and stage."""
@@ -125,7 +127,7 @@ class Race:
                 peers={name: median(self._spent[kind, pace, stage, name]) for name in (BARE, AWAITED)},
                 aim=Aim(1.5, BARE),
             )
-            for kind, pace, stage in product(KINDS, PACES, STAGES)
+            for kind, pace, stage in RUNS
         ]
 
     def losses(self) -> list[str]:
@@ -141,25 +143,18 @@ async def _race() -> Report:
     universe = Universe(symbols(SYMBOLS))
     clock = ScaledClock(START_MS, 1.0, running=False)
     async with AsyncExitStack() as stack:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "bench.blaster", "--count", str(SYMBOLS), "--exchanges", "3"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        stack.push_async_callback(_end, process)
-        assert process.stdout is not None
-        urls = msgspec.json.decode(await process.stdout.readline(), type=list[str])
+        sender = await stack.enter_async_context(exchanges(SYMBOLS, 3))
+        ours, bare, awaited = sender.urls
         clients: dict[str, Client] = {
-            OURS: await stack.enter_async_context(Product(urls[0], universe, clock)),
-            BARE: await stack.enter_async_context(Bare(urls[1], universe)),
-            AWAITED: await stack.enter_async_context(Awaited(urls[2], universe)),
+            OURS: await stack.enter_async_context(Product(ours, universe, clock)),
+            BARE: await stack.enter_async_context(Bare(bare, universe)),
+            AWAITED: await stack.enter_async_context(Awaited(awaited, universe)),
         }
         consumers = {name: Consumer(client, universe) for name, client in clients.items()}
         for consumer in consumers.values():
             stack.callback(asyncio.create_task(consumer.run()).cancel)
         await asyncio.sleep(2)
-        race = Race(process, consumers)
+        race = Race(sender, consumers)
         await race.run()
         return Report(
             name="wire",
@@ -167,12 +162,6 @@ async def _race() -> Report:
             results=race.results(),
             notes=["medians of rounds in turn; CPU time of the receiving process", *race.losses()],
         )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    await process.wait()
 
 
 def run(*, full: bool = False) -> Report:  # noqa: ARG001  # as long as it needs to be

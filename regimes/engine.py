@@ -43,6 +43,8 @@ QUIET: Final = Outcome()
 class Engine:
     """Takes observations past the intake to the features that want them, and keeps what they say.
 
+    An unfinished bar is checked and moves time, but reaches no feature.
+
     Synchronous, without clock, randomness or input and output: time passes by `Tick` alone.
 
     latest: the newest reading by (feature name, symbol). open_events: events that have not been closed, by id.
@@ -92,6 +94,8 @@ class Engine:
         if rejection is not None:
             return Outcome(rejected=rejection)
         self.now_ms = max(self.now_ms, _event_time(observation))
+        if isinstance(observation, Candle) and not observation.closed:
+            return QUIET
         outcome = QUIET
         for feature in self._routes.get(type(observation), ()):
             output = feature.update(observation)
@@ -101,9 +105,12 @@ class Engine:
             self._keep(outcome)
         return outcome
 
-    def package(self, symbol: str) -> dict[str, Any]:
-        """Everything known of one symbol now, as JSON values; `ALL` is the market."""
-        return self._combine(symbol, self.market())
+    def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Everything known of one symbol now, as JSON values; `ALL` is the market.
+
+        market: what `market` said, where it was asked already.
+        """
+        return self._combine(symbol, self.market() if market is None else market)
 
     def packages(self) -> dict[str, dict[str, Any]]:
         """The package of every configured symbol."""

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -62,6 +62,14 @@ _SOURCES: Final = {
 }
 
 
+_ID: Final = "^evt_[0-9a-f]{26}$"
+
+
+def _said(description: str, **rules: Any) -> msgspec.Meta:
+    """What the published schema says of a key."""
+    return msgspec.Meta(description=description, extra_json_schema=rules or None)
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One state of one episode.
 
@@ -96,22 +104,37 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class EventBody(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON a user's program receives, in the order it is promised."""
 
-    event_type: str
-    timestamp: str
-    symbol: str
-    severity: str
-    title: str
-    description: str
-    source: str
-    data: dict[str, Any]
-    id: str
-    phase: str
-    started: str
-    why: str
-    track_record: dict[str, Any] | None = None
-    links: dict[str, str] = {}
-    version: int = SCHEMA_VERSION
-    revision: int = 0
+    event_type: Annotated[str, _said("Kind of event.", enum=[kind.value for kind in EventType])]
+    timestamp: Annotated[str, _said("When this state was reached, UTC.", format="date-time")]
+    symbol: Annotated[
+        str,
+        _said("A symbol, a pair, ALL for the market, MANY for several events, or a part of the service."),
+    ]
+    severity: Annotated[str, _said("How much it matters.", enum=[level.name for level in Severity])]
+    title: Annotated[str, _said("One line for people.")]
+    description: Annotated[str, _said("The numbers in sentences.")]
+    source: Annotated[str, _said("Which route it takes.", enum=[*dict.fromkeys(_SOURCES.values()), "SYSTEM"])]
+    data: Annotated[dict[str, Any], _said("The numbers; `is_test` is true in a test message.")]
+    id: Annotated[str, _said("Names the episode; the same in each of its states.", pattern=_ID)]
+    phase: Annotated[str, _said("Where the episode stands.", enum=[phase.value for phase in Phase])]
+    started: Annotated[str, _said("When the episode began, UTC.", format="date-time")]
+    why: Annotated[str, _said("The rule that fired, with its numbers.")]
+    track_record: Annotated[
+        dict[str, Any] | None, _said("How such events turned out so far, where that is known.")
+    ] = None
+    links: Annotated[dict[str, str], _said("Where to look further, by name.")] = {}
+    version: Annotated[int, _said("Of this form; it changes only when a key changes its meaning.")] = (
+        SCHEMA_VERSION
+    )
+    revision: Annotated[int, _said("0 when opened, one more at each later state.", minimum=0)] = 0
+
+
+def event_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) that every body fulfils. Further keys may be added, so it allows them."""
+    schema = msgspec.json.schema(EventBody)
+    whole = schema["$defs"]["EventBody"]
+    described = {"title": "Event", "description": "One state of one episode, as regimes sends it."}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, **described}
 
 
 def event_id(kind: str, key: str, started_ms: int) -> str:

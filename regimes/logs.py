@@ -2,22 +2,16 @@
 
 import logging
 import logging.handlers
-import re
 import sys
-from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from regimes.errors import ConfigError
+from regimes.redact import Redactor
 
-MASK: Final = "***"
-_SECRET_KEY: Final = re.compile(r"secret|token|password|api_?key|signature|authorization", re.IGNORECASE)
-_SECRET_IN_TEXT: Final = re.compile(
-    r"((?:api_?key|secret|token|password|signature)['\"]?\s*[=:]\s*['\"]?)([^\s&'\"]+)", re.IGNORECASE
-)
 # Libraries whose debug lines hold whole answers of an exchange.
 _TALKATIVE: Final = ("ccxt", "asyncio")
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -38,40 +32,10 @@ class LogSettings(BaseModel):
     )
 
 
-class Mask:
-    """A structlog processor that hides known secrets and values under keys that sound like secrets."""
-
-    def __init__(self, secrets: tuple[str, ...] = ()) -> None:
-        self._secrets = tuple(
-            secret for secret in secrets if len(secret) > 3
-        )  # shorter ones would mask words
-
-    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-        return {key: MASK if _SECRET_KEY.search(key) else self._masked(value) for key, value in event.items()}
-
-    def _masked(self, value: object) -> object:
-        match value:
-            case str():
-                return self._text(value)
-            case dict():
-                return {k: MASK if _SECRET_KEY.search(str(k)) else self._masked(v) for k, v in value.items()}
-            case list() | tuple():
-                return [self._masked(item) for item in value]
-            case BaseException():
-                return self._text(f"{type(value).__name__}: {value}")
-            case _:
-                return value
-
-    def _text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return _SECRET_IN_TEXT.sub(rf"\1{MASK}", text)
-
-
-def configure(settings: LogSettings, *, secrets: tuple[str, ...] = (), stream: TextIO | None = None) -> None:
+def configure(settings: LogSettings, *, redact: Redactor | None = None, stream: TextIO | None = None) -> None:
     """Send every structlog and standard logging line to one place.
 
-    secrets: values that must never appear. stream: where lines go without a file; standard error by default.
+    redact: masks what must never appear; without one only what looks like a secret. stream: where lines go without a file; standard error by default.
     Raises ConfigError when the log file cannot be written.
     """
     handler = _handler(settings, stream or sys.stderr)
@@ -88,7 +52,11 @@ def configure(settings: LogSettings, *, secrets: tuple[str, ...] = (), stream: T
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, Mask(secrets), renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                (redact or Redactor()).processor,
+                renderer,
+            ],
         )
     )
     structlog.configure(
@@ -122,15 +90,3 @@ def _handler(settings: LogSettings, stream: TextIO) -> logging.Handler:
             f"log.file (LOG_FILE): {settings.file} cannot be written ({error.strerror}); "
             "name a file in a folder this user may write to"
         ) from error
-
-
-def secrets_in(model: BaseModel) -> tuple[str, ...]:
-    """Return every secret value a settings model holds, so that the log can hide it."""
-    found: list[str] = []
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, SecretStr):
-            found.append(value.get_secret_value())
-        elif isinstance(value, BaseModel):
-            found.extend(secrets_in(value))
-    return tuple(found)

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -13,7 +15,9 @@ from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts, open_alerts
+from regimes.pipeline.live_source import LiveSource
 from regimes.pipeline.pipeline import only
+from regimes.web.app import WebServer
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _LEVELS: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
@@ -34,7 +38,8 @@ async def serve(settings: Settings, *, clock: Clock | None = None) -> None:
         log.info("endpoints", names=[endpoint.name for endpoint in alerts.endpoints])
         pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume())
         pipeline.subscribe(on_event=log_event, on_progress=log_progress)
-        await run_together(pipeline, alerts, stop)
+        async with web_of(settings, clock, pipeline, alerts):
+            await run_together(pipeline, alerts, stop)
     log.info("stopped", dropped=pipeline.queue.dropped.total())
 
 
@@ -49,6 +54,22 @@ async def run_together(pipeline: Pipeline, alerts: Alerts, stop: asyncio.Event) 
             beside.cancel()
     except* Exception as errors:
         raise only(errors) from errors
+
+
+@asynccontextmanager
+async def web_of(
+    settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts
+) -> AsyncIterator[WebServer | None]:
+    """Serve pages, API, stream and metrics of a pipeline that is about to run; None when that is off."""
+    if not settings.web.enabled:
+        yield None
+        return
+    server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts))
+
+    pipeline.subscribe(on_batch=server.took, on_funding_history=server.live.board.take_funding)
+    alerts.on_written(lambda written: server.wrote(written.events, written.decisions))
+    async with server.serving():
+        yield server
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -1,9 +1,12 @@
 """What every test may ask for."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,3 +18,17 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real market data not found in {folder}: set REGIMES_TEST_DATA")
     return folder
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """For tests of what sets the log up: afterwards it is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = []
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()

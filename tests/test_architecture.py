@@ -21,6 +21,7 @@ ROOMS = [
     "engine",
     "alerting",
     "clock",
+    "redact",
     "logs",
     "feeds",
     "storage",

@@ -5,9 +5,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperOption
 
 from regimes.cli import app
 from regimes.config.features import installed
@@ -21,7 +23,7 @@ from regimes.package import SIGNALS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = typer.main.get_command(app)
+COMMANDS: Any = typer.main.get_command(app)
 
 
 def headings(name: str) -> set[str]:
@@ -33,8 +35,23 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
-def command_names() -> list[str]:
-    return sorted(COMMANDS.commands)  # type: ignore[attr-defined]  # typer makes a group of several commands
+def commands(group: Any = COMMANDS, before: str = "") -> dict[str, Any]:
+    """Every command and subcommand by the words that call it."""
+    found = {}
+    for name, command in group.commands.items():
+        found[before + name] = command
+        if hasattr(command, "commands"):
+            found |= commands(command, f"{before}{name} ")
+    return found
+
+
+def called(words: list[str]) -> tuple[str, list[str]]:
+    """The longest command these words begin with, and the other words."""
+    known = commands()
+    for length in range(len(words), 0, -1):
+        if " ".join(words[:length]) in known:
+            return " ".join(words[:length]), words[length:]
+    raise AssertionError(f"no such command: {' '.join(words)}")
 
 
 @pytest.mark.parametrize("path", [path for path, _ in leaves(settings_type())])
@@ -47,15 +64,22 @@ def test_every_event_type_has_its_heading(kind: EventType) -> None:
     assert kind.value in headings("signals.md")
 
 
-@pytest.mark.parametrize("name", command_names())
+@pytest.mark.parametrize("kind", [kind for kind in EventType if kind.source == "SYSTEM"])
+def test_every_system_event_says_what_to_do(kind: EventType) -> None:
+    assert kind.value in headings("operations.md")
+
+
+@pytest.mark.parametrize("name", commands())
 def test_every_command_has_its_heading(name: str) -> None:
     assert name in headings("cli.md")
 
 
 def test_every_option_of_every_command_is_documented() -> None:
     text = (ROOT / "docs" / "cli.md").read_text()
-    for name in command_names():
-        for parameter in COMMANDS.commands[name].params:  # type: ignore[attr-defined]
+    for name, command in commands().items():
+        for parameter in command.params:
+            if not isinstance(parameter, TyperOption):
+                continue
             for option in parameter.opts:
                 assert f"`{option}" in text, f"{name} {option}"
 
@@ -87,9 +111,9 @@ def test_every_command_line_in_the_documentation_exists(page: Path) -> None:
             for part in re.split(r"&&|;|\|", line):
                 words = [word for word in shlex.split(part, comments=True) if "=" not in word]
                 if words[:1] == ["regimes"] and len(words) > 1:
-                    assert words[1] in COMMANDS.commands, part  # type: ignore[attr-defined]
-                    options = {o for p in COMMANDS.commands[words[1]].params for o in p.opts}  # type: ignore[attr-defined]
-                    assert {word for word in words[2:] if word.startswith("--")} <= options, part
+                    name, rest = called(words[1:])
+                    options = {o for p in commands()[name].params for o in p.opts}
+                    assert {word for word in rest if word.startswith("--")} <= options, part
 
 
 @pytest.mark.parametrize(

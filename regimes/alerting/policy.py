@@ -1,7 +1,7 @@
 """Whether an event becomes a message: a pure reducer over events, ticks and silences.
 
 The order of the questions is the order of the functions below: was it sent before, is it silenced, is it severe
-enough, is it in cooldown, is the day's cap reached, is it one of a burst. Each answer is a stored decision.
+enough, is it unusual enough, is it in cooldown, is the day's cap reached, is it one of a burst. Each answer is a stored decision.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from regimes.alerting import bulletins
 from regimes.alerting.records import BURST_TYPES, Action, Decision, Dispatch, Reason, Route, Silence, Verdicts
 from regimes.alerting.rules import routes_for
 from regimes.alerting.settings import AlertingSettings
-from regimes.events import Event, Phase, Severity, iso_utc
-from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
+from regimes.events import Event, EventType, Phase, Severity, iso_utc
+from regimes.timeframe import DAY_MS, HOUR_MS
 
 DIGEST_LIMIT: Final = 200
 """Events kept for one digest; beyond, only their number is."""
@@ -157,7 +157,11 @@ class _Turn:
         if event.severity < route.minimum:
             self._below_minimum(event, route, memory)
             return True
-        return self._cooling(event, route, memory) or self._capped(event, route, memory)
+        return (
+            self._usual(event, route)
+            or self._cooling(event, route, memory)
+            or self._capped(event, route, memory)
+        )
 
     def _below_minimum(self, event: Event, route: Route, memory: EndpointState) -> None:
         words = f"{event.severity.name} < {route.minimum.name}"
@@ -170,11 +174,21 @@ class _Turn:
             memory.digest_missed += 1
         self._note(event, route, Action.DIGEST, Reason.BELOW_MINIMUM, words)
 
+    def _usual(self, event: Event, route: Route) -> bool:
+        """Whether a cascade is large in dollars only. One that has no history to be compared with is not."""
+        relative, least = event.data.get("peak_severity_relative"), self.settings.cascade_relative_severity
+        in_dollars_only = self.settings.cascade_basis == "both" and relative is not None and relative < least
+        if event.type is not EventType.LIQUIDATION_CASCADE or not in_dollars_only:
+            return False
+        words = f"usual for {event.symbol}: relative severity {relative} of 5 < {least}"
+        self._note(event, route, Action.SUPPRESS, Reason.USUAL, words)
+        return True
+
     def _cooling(self, event: Event, route: Route, memory: EndpointState) -> bool:
         last = memory.last.get(_subject(event))
         if last is None:
             return False
-        until_ms = last[0] + int(self.settings.cooldown_minutes * MINUTE_MS)
+        until_ms = last[0] + self.settings.cooldown_ms(event.source)
         if self.now_ms >= until_ms or event.severity > last[1]:
             return False
         words = f"{last[1].name} was sent at {iso_utc(last[0])}; cooldown until {iso_utc(until_ms)}"
@@ -223,11 +237,12 @@ class _Turn:
             memory.recent.pop(kind, None)
 
     def repeat(self, route: Route, memory: EndpointState) -> None:
-        after_ms = int(self.settings.repeat_hours * HOUR_MS)
-        if not after_ms:
+        first_ms = int(self.settings.repeat_hours * HOUR_MS)
+        if not first_ms:
             return
         for sent in list(memory.sent.values()):
-            due = sent.severity >= Severity.CRITICAL and self.now_ms - sent.at_ms >= after_ms
+            due_ms = sent.at_ms + first_ms * 2**sent.reminders
+            due = sent.severity >= Severity.CRITICAL and self.now_ms >= due_ms
             if due and self._silence(sent.event) is None:
                 words = f"still open since {iso_utc(sent.event.started_ms)}"
                 self._send(sent.event, route, memory, Reason.REPEAT, words, reminders=sent.reminders + 1)
@@ -243,8 +258,11 @@ class _Turn:
         memory.digest, memory.digest_missed, memory.digest_sent_ms = [], 0, self.now_ms
 
     def forget(self, memory: EndpointState) -> None:
-        cooled = self.now_ms - int(self.settings.cooldown_minutes * MINUTE_MS)
-        memory.last = {subject: last for subject, last in memory.last.items() if last[0] > cooled}
+        memory.last = {
+            subject: last
+            for subject, last in memory.last.items()
+            if self.now_ms < last[0] + self._cooldown_of(subject)
+        }
         memory.messages = [at for at in memory.messages if at > self.now_ms - DAY_MS]
         kept_from = self.now_ms - SENT_KEPT_MS
         memory.sent = {key: sent for key, sent in memory.sent.items() if sent.at_ms > kept_from}
@@ -269,6 +287,9 @@ class _Turn:
         self._note(event, route, Action.SEND, reason, words)
         order = Dispatch(endpoint=route.endpoint, event=event, edit=False, reminder=reminders)
         self._dispatches.append(order)
+
+    def _cooldown_of(self, subject: str) -> int:
+        return self.settings.cooldown_ms(EventType(subject.partition(" ")[0]).source)
 
     def _silence(self, event: Event) -> Silence | None:
         return next((s for s in self.silences if s.matches(event, self.now_ms)), None)

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     DAILY_DIGEST = "daily_digest"
     CAP_NOTICE = "cap_notice"
     BELOW_MINIMUM = "below_minimum"
+    USUAL = "usual"
     SILENCED = "silenced"
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"

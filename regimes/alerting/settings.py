@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from regimes.events import Severity
+from regimes.timeframe import MINUTE_MS
 
 SeverityName = Literal["INFO", "WARNING", "CRITICAL"]
 
@@ -23,10 +24,33 @@ class AlertingSettings(BaseModel):
         description="Least severity that is sent: INFO, WARNING or CRITICAL; lower = more messages.",
     )
     cooldown_minutes: float = Field(
-        default=180.0,
+        default=1440.0,
         ge=0,
         description="After a message, minutes in which a new episode of the same type and symbol is not sent "
         "unless it is more severe; higher = fewer messages.",
+    )
+    funding_cooldown_minutes: float = Field(
+        default=4320.0,
+        ge=0,
+        description="The same for funding, which settles every few hours and often swings to and fro for days; higher = "
+        "fewer messages.",
+    )
+    system_cooldown_minutes: float = Field(
+        default=180.0,
+        ge=0,
+        description="The same for what the program tells of itself; higher = fewer messages.",
+    )
+    cascade_basis: Literal["absolute", "both"] = Field(
+        default="both",
+        description="What makes a liquidation cascade worth a message: absolute (dollars alone), or both (dollars, and "
+        "unusual for that symbol, see cascade_relative_severity; fewer messages).",
+    )
+    cascade_relative_severity: int = Field(
+        default=5,
+        ge=1,
+        le=5,
+        description="With basis both, least severity of a cascade against the symbol's own 30 days: 2, 3, 4 and 5 are "
+        "its busiest 10, 3, 1 and 0.3 % of hours; lower = more messages.",
     )
     burst_count: int = Field(
         default=4,
@@ -40,9 +64,10 @@ class AlertingSettings(BaseModel):
         description="Length of that window in seconds; the message leaves when it ends.",
     )
     repeat_hours: float = Field(
-        default=6.0,
+        default=24.0,
         ge=0,
-        description="A CRITICAL episode that stays open is sent again after so many hours; 0 = never.",
+        description="A CRITICAL episode that stays open is sent again after so many hours, then after twice as many, and "
+        "so on; 0 = never; higher = fewer messages.",
     )
     daily_cap: int = Field(
         default=40,
@@ -56,6 +81,11 @@ class AlertingSettings(BaseModel):
     digest_hour_utc: int = Field(
         default=8, ge=0, le=23, description="Hour of the day, UTC, in which the digest leaves."
     )
+
+    def cooldown_ms(self, source: str) -> int:
+        """The cooldown of events of one source, such as `FUNDING`."""
+        special = {"FUNDING": self.funding_cooldown_minutes, "SYSTEM": self.system_cooldown_minutes}
+        return int(special.get(source, self.cooldown_minutes) * MINUTE_MS)
 
     @property
     def minimum(self) -> Severity:

@@ -8,14 +8,18 @@ from pydantic import BaseModel, SecretStr
 from rich.table import Table
 from rich.text import Text
 
-from regimes.commands.output import console
+from regimes.commands.endpoints import NONE_CONFIGURED, checked
+from regimes.commands.output import console, rows_table
 from regimes.config import Settings
 from regimes.config.features import installed
 from regimes.config.load import leaves
 from regimes.config.settings import DEFAULT
 from regimes.config.sources import shipped_config
+from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.engine import Engine
-from regimes.logs import MASK
+from regimes.redact import MASK
+from regimes.storage.factory import database_for
+from regimes.storage.postgres import PostgresStorage
 from regimes.timeframe import DAY_MS, to_ms
 
 # Resident memory of `run` on Python 3.11 with no symbol, and what each symbol adds: 212 MB with 3, 233 MB with 60.
@@ -27,9 +31,12 @@ WEIGHT_A_REQUEST: Final = 5
 
 
 def execute(settings: Settings) -> None:
-    """Print the table of settings and the estimates."""
+    """Print the settings, where alerts are kept and go, and the estimates. Raises ConfigError."""
+    kept, endpoints = database(settings), checked(settings)
     shown = console()
     shown.print(_values(settings))
+    shown.print(f"\nDatabase: {kept}", highlight=False, markup=False)
+    shown.print(_endpoints(endpoints, settings) if endpoints else f"Endpoints: {NONE_CONFIGURED}")
     for line in estimates(settings):
         shown.print(Text(line))
 
@@ -44,6 +51,23 @@ def _values(settings: Settings) -> Table:
         ):
             origin = DEFAULT
         table.add_row(*map(Text, (path, shown(value), str(origin))), style="" if origin.name else "dim")
+    return table
+
+
+def database(settings: Settings) -> str:
+    """Which database, without its credentials. Raises ConfigError."""
+    found = database_for(settings.storage.url.get_secret_value())
+    is_server = isinstance(found, PostgresStorage)
+    return f"{found.place}, while it is away {settings.storage.spool}" if is_server else found.place
+
+
+def _endpoints(endpoints: Sequence[Endpoint], settings: Settings) -> Table:
+    table = rows_table("endpoint", "kind", "gets", "from", "signed", title="Endpoints", whole=("endpoint",))
+    for endpoint in endpoints:
+        is_signed = endpoint.kind is Kind.HTTP and settings.delivery.webhook_secret is not None
+        gets = ", ".join(sorted(endpoint.routes))
+        signed = "yes" if is_signed else "no"
+        table.add_row(endpoint.name, endpoint.kind.value, gets, settings.alerting.minimum_severity, signed)
     return table
 
 

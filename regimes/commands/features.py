@@ -12,14 +12,15 @@ from regimes.commands.output import console
 from regimes.commands.running import run_to_end
 from regimes.commands.words import table
 from regimes.config import Settings
-from regimes.logs import configure, secrets_in
+from regimes.logs import configure
 from regimes.package import encode
 from regimes.pipeline import Pipeline
+from regimes.redact import Redactor
 
 
 def execute(settings: Settings, *, as_json: bool) -> None:
     """Compute the combined package of each configured symbol and print it."""
-    configure(settings.log, secrets=secrets_in(settings))
+    configure(settings.log, redact=Redactor.of(settings))
     packages = run_to_end(_compute(settings))
     if as_json:
         for package in packages.values():

@@ -2,11 +2,12 @@
 
 from regimes.commands.running import run_to_end
 from regimes.config import Settings
-from regimes.logs import configure, secrets_in
+from regimes.logs import configure
+from regimes.redact import Redactor
 from regimes.service import serve
 
 
 def execute(settings: Settings) -> None:
     """Set the log up and serve until told to stop."""
-    configure(settings.log, secrets=secrets_in(settings))
+    configure(settings.log, redact=Redactor.of(settings))
     run_to_end(serve(settings))

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     CHECK_FAILED = 1
     CONFIG = 2
     VENUE = 3
+    STORAGE = 4
     BUG = 70
     INTERRUPTED = 130
 

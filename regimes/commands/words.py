@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 from rich.table import Table
 from rich.text import Text
 
+from regimes.commands.receiver import Received
 from regimes.events import Event, Phase, iso_utc
 from regimes.wording import duration, percent, ratio, signed, usd, usd_per_hour
 
@@ -123,6 +124,11 @@ def event_line(event: Event) -> str:
         f"{iso_utc(event.ts_ms)} {_PHASES[event.phase]} {event.severity.name:<8} {event.type.value} {event.symbol} "
         f"{event.phase.value}{lasted}: {event.title} ({event.why})"
     )
+
+
+def message_line(received: Received) -> str:
+    """Say in one line what a receiver of webhooks got."""
+    return f"  {received.target:<8} {'edit' if received.changes else 'new':<4} {received.shown}"
 
 
 def event_style(event: Event) -> str:

@@ -1,4 +1,4 @@
-"""config/regimes.toml and docs/configuration.md, written from the settings themselves."""
+"""config/regimes.toml, docs/configuration.md and docs/event.schema.json, written from what they describe."""
 
 import json
 import textwrap
@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from regimes.config.load import choices_of, holds_secret
+from regimes.config.load import choices_of, holds_secret, leaves
 from regimes.config.settings import settings_type
-from regimes.config.sources import PREFIX, VARIABLES
+from regimes.config.sources import CONFIG_VARIABLE, PREFIX, VARIABLES
+from regimes.events import event_schema
 
 _ROOT: Final = Path(__file__).parent.parent.parent
 TOML_PATH: Final = _ROOT / "config" / "regimes.toml"
 DOCS_PATH: Final = _ROOT / "docs" / "configuration.md"
+SCHEMA_PATH: Final = _ROOT / "docs" / "event.schema.json"
 _KNOWN_AS: Final = {path: name for name, path in VARIABLES.items()}
 _BOUNDS: Final = {
     "gt": ">",
@@ -47,7 +49,7 @@ def toml() -> str:
 
 def docs() -> str:
     """Return the reference of all settings in Markdown, a heading each."""
-    lines = [_INTRODUCTION]
+    lines = [_INTRODUCTION, *_well_known(), ""]
     for name, field in settings_type().model_fields.items():
         section = _section(field)
         if section is None:
@@ -57,6 +59,25 @@ def docs() -> str:
             for key, inner in section.model_fields.items():
                 lines += _docs_key(f"{name}.{key}", inner)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def schema() -> str:
+    """Return the JSON Schema of an event as it is published."""
+    return json.dumps(event_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _well_known() -> Iterator[str]:
+    """A table of the variables with names of their own."""
+    fields = dict(leaves(settings_type()))
+    yield "## Well-known variables"
+    yield ""
+    yield "| variable | setting | what |"
+    yield "|---|---|---|"
+    for name, path in VARIABLES.items():
+        secret = f" (or `{name}_FILE`)" if holds_secret(fields[path]) else ""
+        what = (fields[path].description or "").strip()
+        yield f"| `{name}`{secret} | [{path}](#{path.replace('.', '')}) | {what} |"
+    yield f"| `{CONFIG_VARIABLE}` | | Configuration file to read, as `--config` names it. |"
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
@@ -71,8 +92,9 @@ def _first_line(section: type[BaseModel]) -> str:
 def _toml_key(name: str, field: FieldInfo) -> Iterator[str]:
     yield from _comment(_sentence(field))
     value = _default(field)
-    # A secret or an empty value is shown as a comment: TOML has no word for "none".
-    yield f'# {name} = ""' if value is None or holds_secret(field) else f"{name} = {_toml_value(value)}"
+    # A secret belongs elsewhere, and TOML has no word for "none": both are shown as comments.
+    mark = "# " if value is None or holds_secret(field) else ""
+    yield f"{mark}{name} = {_toml_value('' if value is None else value)}"
 
 
 def _comment(text: str) -> list[str]:
@@ -105,7 +127,9 @@ def rule_of(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> Any:
-    return field.get_default(call_default_factory=True, validated_data={})
+    """The default; that of a secret setting is public too."""
+    value = field.get_default(call_default_factory=True, validated_data={})
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _toml_value(value: Any) -> str:
@@ -122,7 +146,7 @@ def _toml_value(value: Any) -> str:
 
 def _docs_key(path: str, field: FieldInfo) -> list[str]:
     value = _default(field)
-    shown = "none" if value is None or holds_secret(field) else f"`{_toml_value(value)}`"
+    shown = "none" if value is None else f"`{_toml_value(value)}`"
     variable = PREFIX + path.upper().replace(".", "__")
     names = [f"`{name}`" for name in (_KNOWN_AS.get(path), variable) if name]
     if holds_secret(field):

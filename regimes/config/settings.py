@@ -24,6 +24,7 @@ from regimes.feeds.settings import VenuesSettings
 from regimes.logs import LogSettings
 from regimes.storage.settings import StorageSettings
 from regimes.timeframe import HOUR_MS, to_ms
+from regimes.web.settings import WebSettings
 
 _TOP: Final = re.compile(r"top:([1-9][0-9]{0,2})")
 _PAIR: Final = re.compile(r"[^\s/:,]+/[^\s/:,]+")
@@ -127,6 +128,7 @@ class Settings(BaseModel):
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 

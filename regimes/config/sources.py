@@ -22,6 +22,7 @@ VARIABLES: Final = {
     "DB_URL": "storage.url",
     **{f"WEBHOOKS_{route}": f"delivery.webhooks_{route.lower()}" for route in ROUTES},
     "WEBHOOK_SECRET": "delivery.webhook_secret",
+    "DASHBOARD_TOKEN": "web.token",
     "LOG_LEVEL": "log.level",
     "LOG_FILE": "log.file",
 }

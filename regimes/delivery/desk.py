@@ -13,6 +13,7 @@ from regimes.alerting.render import render
 from regimes.clock import Clock
 from regimes.delivery.endpoints import Endpoint
 from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.errors import StorageError
 from regimes.events import Event, EventBody, body
 from regimes.storage.base import NewDelivery, Step, Storage
@@ -48,7 +49,8 @@ class AlertDesk:
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
     Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. states: what must be
     written with the events, such as what the engine knows; taken once for each try to write, between two turns of
-    the engine, so that it is the state right after the last event that is written with it.
+    the engine, so that it is the state right after the last event that is written with it. settings: how
+    long a message is worth sending.
     """
 
     def __init__(
@@ -62,12 +64,16 @@ class AlertDesk:
         links: Links = lambda _event: {},
         wake: Callable[[], None] = lambda: None,
         on_written: Callable[[Written], None] = lambda _written: None,
+        settings: DeliverySettings = DEFAULTS,
     ) -> None:
         self.policy = policy
         self.silences: Sequence[Silence] = ()
         self.failing_since: float | None = None
         """Monotonic time since which the database has refused steps; None while it takes them."""
         self.last_error = ""
+        self.commits = 0
+        self.commit_seconds = 0.0
+        """Real seconds that `commits` steps took to be on disk."""
         self._storage = storage
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._clock = clock
@@ -75,6 +81,7 @@ class AlertDesk:
         self._links = links
         self._wake = wake
         self._on_written = on_written
+        self._settings = settings
         self._waiting: list[Step] = []
         self._saving = False
         self._has_work = asyncio.Event()
@@ -104,7 +111,10 @@ class AlertDesk:
 
     async def load_silences(self) -> None:
         """Read the silences that people have made. Raises StorageError."""
-        self.silences = await self._storage.silences()
+        silences = await self._storage.silences()
+        if list(silences) != list(self.silences):
+            _log.info("silences_changed", silences=[silence.id for silence in silences])
+        self.silences = silences
 
     async def run(self) -> None:
         """Write what is taken until cancelled."""
@@ -114,6 +124,7 @@ class AlertDesk:
             steps, self._waiting = self._waiting, []
             self._has_work.clear()
             step, saving, self._saving = _joined(steps), self._saving, False
+            began = self._clock.monotonic()
             try:
                 await self._storage.commit(
                     msgspec.structs.replace(step, state=self._states.take(whole=saving))
@@ -129,6 +140,8 @@ class AlertDesk:
             else:
                 failures, self.failing_since = 0, None
                 self._states.stored()
+                self.commits += 1
+                self.commit_seconds += self._clock.monotonic() - began
                 self._told(step)
 
     async def drained(self) -> None:
@@ -156,7 +169,13 @@ class AlertDesk:
             reminder=dispatch.reminder,
             suppressed=max(0, dispatch.event.data.get("count", 1) - 1),
         )
-        return new_delivery(whole, message, self._endpoints[dispatch.endpoint], now_ms=self._clock.now_ms())
+        return new_delivery(
+            whole,
+            message,
+            self._endpoints[dispatch.endpoint],
+            now_ms=self._clock.now_ms(),
+            settings=self._settings,
+        )
 
     def _body(self, event: Event) -> EventBody:
         return body(event, links=dict(self._links(event)))

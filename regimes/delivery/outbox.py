@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 import structlog
@@ -15,11 +17,12 @@ from regimes.delivery.counters import Counters
 from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.delivery.pace import Pace
 from regimes.delivery.patience import Patience
-from regimes.delivery.state import EndpointState
 from regimes.delivery.worker import EndpointWorker, Shared
-from regimes.errors import ConfigError
+from regimes.errors import ConfigError, StorageError
+from regimes.redact import Redactor
 from regimes.storage.base import Delivery, NewDelivery, Step, Storage
 
+_WATCH_S: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 
@@ -40,7 +43,7 @@ class Outbox:
 
     clock: real time, which must be the one deliveries were created by. fallback: name of the endpoint that gets what
     another could not be given. on_disabled: told endpoint, reason and time before an endpoint is parked; may raise
-    StorageError, and is then told again. jitter: spreads retries, 0 to 1.
+    StorageError, and is then told again. jitter: spreads retries, 0 to 1. redact: masks secrets in notes about tries.
     Raises ConfigError when there is no endpoint of the fallback's name.
     """
 
@@ -54,12 +57,13 @@ class Outbox:
         fallback: str = "",
         on_disabled: Callable[[Endpoint, str, int], Awaitable[None]] | None = None,
         jitter: Callable[[], float] = random.random,
+        redact: Callable[[str], str] | None = None,
     ) -> None:
         self.counters = Counters([channel.endpoint.name for channel in channels])
         self._storage = storage
         self._clock = clock
         self._on_disabled = on_disabled
-        shared = Shared(storage, clock, jitter, timeout_s, self.counters)
+        shared = Shared(storage, clock, jitter, timeout_s, self.counters, redact or Redactor())
         paces: dict[str, Pace] = {}
         self._workers = {
             channel.endpoint.name: EndpointWorker(
@@ -80,9 +84,13 @@ class Outbox:
     async def run(self) -> None:
         """Work until `close`; deliveries that are under way then are finished."""
         await self._restore()
-        async with asyncio.TaskGroup() as group:
-            for worker in self._workers.values():
-                group.create_task(worker.run(), name=f"outbox {worker.endpoint.name}")
+        watching = asyncio.create_task(self._watch())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for worker in self._workers.values():
+                    group.create_task(worker.run(), name=f"outbox {worker.endpoint.name}")
+        finally:
+            watching.cancel()
 
     def close(self) -> None:
         """Start nothing more. What is under way takes up to two timeouts; a cancelled `run` leaves it to its leases."""
@@ -112,10 +120,7 @@ class Outbox:
         """Send to a parked or failing endpoint again. Raises ConfigError for an unknown one, StorageError."""
         if name not in self._workers:
             raise ConfigError(f"no endpoint {name!r}; there are {self._names()}")
-        worker = self._workers[name]
-        await worker.replace_state(
-            EndpointState(fingerprint=worker.endpoint.fingerprint, memory=worker.state.memory)
-        )
+        await self._workers[name].enable()
 
     def status(self) -> list[EndpointStatus]:
         """Every endpoint, in the order of the configuration."""
@@ -163,6 +168,15 @@ class Outbox:
         await Patience(self.counters, "outbox").until_done(load)
         for name, worker in self._workers.items():
             worker.restore(stored.get(name))
+
+    async def _watch(self) -> None:
+        """Look now and then for endpoints that a person enabled from another process."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            with suppress(StorageError):
+                stored = await self._storage.endpoints()
+                for name, worker in self._workers.items():
+                    worker.look_at(stored.get(name))
 
     def _names(self) -> str:
         return ", ".join(self._workers) or "none"

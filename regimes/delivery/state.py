@@ -16,13 +16,14 @@ _SHORTEST_STORED_HOLD_MS: Final = 2_000
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """fingerprint: of the receiver it was learned about. hold_until_ms: real time before which nothing is sent.
 
-    memory: what the target asked to remember.
+    memory: what the target asked to remember. enabled_ms: when a person last asked to start anew with it.
     """
 
     fingerprint: str
     breaker: Breaker = Breaker()
     hold_until_ms: int = 0
     memory: Mapping[str, str] = {}
+    enabled_ms: int = 0
 
     def encode(self) -> bytes:
         """As it is stored."""
@@ -39,6 +40,13 @@ def restored(stored: bytes | None, fingerprint: str) -> EndpointState:
         if state.fingerprint == fingerprint:
             return state
     return EndpointState(fingerprint=fingerprint)
+
+
+def enabled(state: EndpointState, now_ms: int) -> EndpointState:
+    """The state after a person asked to send again: no breaker, no hold; what the target asked to remember stays."""
+    return EndpointState(
+        fingerprint=state.fingerprint, memory=state.memory, enabled_ms=max(now_ms, state.enabled_ms + 1)
+    )
 
 
 def held(state: EndpointState, until_ms: int) -> EndpointState:

@@ -19,13 +19,13 @@ from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.delivery.exchange import Tried, exchange
 from regimes.delivery.pace import Pace
 from regimes.delivery.patience import Patience
-from regimes.delivery.state import EndpointState, held, is_worth_storing, learned, restored
+from regimes.delivery.state import EndpointState, enabled, held, is_worth_storing, learned, restored
 from regimes.errors import StorageError
 from regimes.storage.base import Attempt, Delivery, DeliveryStatus, Outcome, Storage
 
 LATE_FROM_MS: Final = 60_000
 """A message says how late it is from here on."""
-_IDLE_S: Final = 30.0
+_IDLE_S: Final = 4.0
 """How long a worker sleeps when nothing is due: another process may have asked for a replay."""
 _SHORTEST_PAUSE_S: Final = 0.005
 _AHEAD: Final = 4
@@ -53,13 +53,17 @@ class Office(Protocol):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What all workers of an outbox use. jitter: a random number from 0 to 1 each time."""
+    """What all workers of an outbox use.
+
+    jitter: a random number from 0 to 1 each time. redact: masks secrets in what is noted about a try.
+    """
 
     storage: Storage
     clock: Clock
     jitter: Callable[[], float]
     timeout_s: float
     counters: Counters
+    redact: Callable[[str], str]
 
 
 class EndpointWorker:
@@ -105,11 +109,19 @@ class EndpointWorker:
         """Send nothing before a time; kept by the next save."""
         self.state = held(self.state, until_ms)
 
-    async def replace_state(self, state: EndpointState) -> None:
-        """Set and store the state, as a person asked. Raises StorageError."""
+    async def enable(self) -> None:
+        """Start anew with the endpoint, as a person asked. Raises StorageError."""
+        state = enabled(self.state, self._clock.now_ms())
         await self._storage.put_endpoint(self.endpoint.name, state.encode())
         self.state = state
         self.wake()
+
+    def look_at(self, stored: bytes | None) -> None:
+        """Follow a person who enabled the endpoint from another process."""
+        state = restored(stored, self.endpoint.fingerprint)
+        if state.enabled_ms > self.state.enabled_ms:
+            self.state = enabled(self.state, state.enabled_ms)
+            self.wake()
 
     async def run(self) -> None:
         """Work until closed. A database that is away is waited for."""
@@ -226,7 +238,7 @@ class EndpointWorker:
         # A replay is wanted as a message of its own.
         may_edit = parcel.message.may_edit and not delivery.is_replay
         try:
-            return await exchange(
+            tried = await exchange(
                 self._channel.target,
                 self._channel.transport,
                 _with_lateness(parcel, delivery, began_ms),
@@ -234,6 +246,7 @@ class EndpointWorker:
                 edit=delivery.provider_message_id if may_edit else None,
                 memory=self.state.memory,
             )
+            return _noted(tried, self._shared.redact)
         except Exception as error:  # noqa: BLE001 (a fault in one target must not stop the others)
             _log.error("delivery_failed_inside", endpoint=self.endpoint.name, error=type(error).__name__)
             reply = Reply(verdict=Verdict.RETRY, note=f"internal error: {type(error).__name__}")
@@ -255,6 +268,9 @@ class EndpointWorker:
             await self._patience.until_done(lambda: self._office.undelivered(delivery, now_ms))
         await self._patience.until_done(lambda: self._storage.settle(attempt, settlement))
         self._count(attempt, settlement.status)
+        if settlement.status is DeliveryStatus.DELIVERED and not delivery.is_replay:
+            waited_ms = self._clock.now_ms() - delivery.created_ms
+            self._shared.counters.waited[self.endpoint.name].add(waited_ms / 1000)
 
     async def _learn(self, tried: Tried, now_ms: int) -> None:
         """Breaker, holds and memory after a try; stored when a restart should know."""
@@ -293,6 +309,14 @@ class EndpointWorker:
 def _not_sent(reason: str, now_ms: int) -> Tried:
     reply = Reply(verdict=Verdict.PERMANENT, note=f"not sent: {reason}")
     return Tried(outcome=Outcome.PERMANENT, reply=reply, began_ms=now_ms)
+
+
+def _noted(tried: Tried, redact: Callable[[str], str]) -> Tried:
+    """The try with a note that may be stored, logged and shown."""
+    if not tried.reply.note:
+        return tried
+    reply = msgspec.structs.replace(tried.reply, note=redact(tried.reply.note))
+    return msgspec.structs.replace(tried, reply=reply)
 
 
 def _with_lateness(parcel: Parcel, delivery: Delivery, now_ms: int) -> Parcel:

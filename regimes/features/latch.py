@@ -87,6 +87,13 @@ class Episode(msgspec.Struct):
             return make(Phase.UPDATED, self.started_ms, self.revision)
         return None
 
+    def update(self, make: Callable[[Phase, int, int], Event]) -> Event | None:
+        """Say something new of an open episode that is not its level; None when none is open."""
+        if self.started_ms is None:
+            return None
+        self.revision += 1
+        return make(Phase.UPDATED, self.started_ms, self.revision)
+
 
 def news(events: Sequence[Event]) -> list[Event]:
     """Leave out episodes that both began and ended among these events.

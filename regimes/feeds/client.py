@@ -1,13 +1,13 @@
 """ccxt.pro exchanges that hand over every frame as it arrives.
 
 ccxt keeps markets, URLs, REST, sockets, pings and pacing. Its `watch_*` calls return one event an await and lose the
-rest of a burst, and one frame that cannot be read ends its receive loop without a word. So the handlers are
-overridden to pass frames on at once, and whatever a frame brings about stays inside the guard.
+rest of a burst, and one frame that cannot be read ends its receive loop without a word. So frames are taken before
+they reach its handlers and passed on at once, and whatever a frame brings about stays inside the gate.
 """
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import ccxt.pro
@@ -20,6 +20,10 @@ from regimes.feeds.budget import RestBudget
 from regimes.feeds.settings import VenuesSettings
 
 DERIVATIVES: Final = frozenset({"binanceusdm"})
+# Looked up once, as each frame needs them.
+_TEXT: Final = WSMsgType.TEXT
+_BINARY: Final = WSMsgType.BINARY
+_decode: Final = msgspec.json.decode
 CLOSED: Final = "closed"
 """Name of the future of a client that ends when its connection does."""
 
@@ -48,18 +52,13 @@ def ack(request_id: int) -> str:
 
 
 class Tapping:
-    """What is laid over a ccxt.pro exchange: handlers that pass on, one REST gate, one ear for limits."""
+    """What is laid over a ccxt.pro exchange: frames passed on, one REST gate, one ear for limits."""
 
     id: str
     clients: dict[str, Any]
     tap: Tap
     budget: RestBudget
     now_ms: Callable[[], int]
-    _routes: ClassVar[Mapping[str, str]] = {
-        "forceOrder": "handle_liquidation",
-        "kline": "handle_ohlcv",
-        "markPriceUpdate": "handle_mark_prices",
-    }
 
     def client(self, url: str) -> Any:
         """The websocket client of a URL, with a gate before its handlers."""
@@ -73,29 +72,21 @@ class Tapping:
         """Route one decoded frame; raises DataError for what is no frame."""
         payload = message.get("data", message) if type(message) is dict else message
         if type(payload) is list:
-            self.handle_mark_prices(client, payload)
+            self.tap.mark_prices(client.url, payload)
             return
         if type(payload) is not dict:
             raise DataError(f"a frame must be a JSON object or array (got {type(payload).__name__})")
-        handler = self._routes.get(str(payload.get("e")))
-        if handler is not None:
-            getattr(self, handler)(client, payload)
-        elif "e" not in payload and ("id" in payload or "error" in payload):
+        event = payload.get("e")
+        if event == "forceOrder":
+            self.tap.liquidation(client.url, payload)
+        elif event == "kline":
+            self.tap.candle(client.url, payload)
+        elif event == "markPriceUpdate":
+            self.tap.mark_prices(client.url, [payload])
+        elif event is None and ("id" in payload or "error" in payload):
             self._answer(client, payload)
         else:
-            self.tap.ignored(client.url, payload.get("e"))
-
-    def handle_liquidation(self, client: Any, message: dict[str, Any]) -> None:
-        """Pass on one forceOrder."""
-        self.tap.liquidation(client.url, message)
-
-    def handle_ohlcv(self, client: Any, message: dict[str, Any]) -> None:
-        """Pass on one kline, its closed flag with it."""
-        self.tap.candle(client.url, message)
-
-    def handle_mark_prices(self, client: Any, message: Any) -> None:
-        """Pass on one mark price, or an array of them."""
-        self.tap.mark_prices(client.url, message if type(message) is list else [message])
+            self.tap.ignored(client.url, event)
 
     def _answer(self, client: Any, message: dict[str, Any]) -> None:
         if message.get("error") is None and "code" not in message:
@@ -149,7 +140,7 @@ class Gate:
         """Go on where it was held."""
         self.held = False
         while self._in_hand and not self.held:
-            self._handle(self._in_hand.popleft())
+            self._take(self._in_hand.popleft())
         if self._resting and not self.held:
             self._resting = False
             self._client.asyncio_loop.call_soon(self._turn)
@@ -162,13 +153,10 @@ class Gate:
     def _take(self, message: Any) -> None:
         if self.held:
             self._in_hand.append(message)
-        else:
-            self._handle(message)
-
-    def _handle(self, message: Any) -> None:
+            return
         try:
-            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                self._exchange.handle_message(self._client, msgspec.json.decode(message.data))
+            if message.type is _TEXT or message.type is _BINARY:
+                self._exchange.handle_message(self._client, _decode(message.data))
             else:
                 self._control(message)
         except Exception as error:  # noqa: BLE001 - any frame, any defect: counted, shown, survived

@@ -197,6 +197,11 @@ class Warmup:
         except OSError as error:
             _log.warning("cache_not_written", folder=str(self._cache.folder), error=str(error))
 
+    @property
+    def settlements(self) -> Sequence[FundingRate]:
+        """Settled funding rates, oldest first."""
+        return self._settlements
+
     def observations(self) -> Iterator[Observation]:
         """All history, in order of the moment each datum was known: a candle's end, a settlement's time."""
         times = [time for bars in self._bars for time in bars.ends] + [

@@ -1,7 +1,7 @@
 """What happens to each frame of one venue: read, counted, deduplicated, passed on; in the call that received it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import structlog
 
@@ -20,6 +20,7 @@ from regimes.observations import DataKind, Liquidation, Observation
 _log = structlog.get_logger()
 
 _REMEMBER_S: Final = 120.0
+_REMEMBER_MOST: Final = 50_000
 _LOGGED_POISON: Final = 10
 # By what a frame that cannot be read most likely was.
 _MARKS: Final[tuple[tuple[str, DataKind], ...]] = (
@@ -27,27 +28,28 @@ _MARKS: Final[tuple[tuple[str, DataKind], ...]] = (
     ("kline", "candle"),
     ("markPrice", "mark_price"),
 )
-LiquidationKey: TypeAlias = tuple[str, str, int, float, float]
 
 
 class Recent:
-    """Remembers keys for two to four minutes: long enough for two connections that overlap, bounded in time."""
+    """Remembers liquidations for two to four minutes, long enough for two connections that overlap.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._turned_at = monotonic()
-        self._young: set[LiquidationKey] = set()
-        self._old: set[LiquidationKey] = set()
+    In a cascade it remembers the last 50,000 to 100,000, so that memory is bounded.
+    """
 
-    def is_new(self, key: LiquidationKey) -> bool:
-        """True the first time."""
-        now = self._monotonic()
-        if now - self._turned_at > _REMEMBER_S:
+    def __init__(self, now: float) -> None:
+        self._turned_at = now
+        self._young: set[Liquidation] = set()
+        self._old: set[Liquidation] = set()
+
+    def is_new(self, found: Liquidation, now: float) -> bool:
+        """True the first time. now: monotonic seconds."""
+        if now - self._turned_at > _REMEMBER_S or len(self._young) >= _REMEMBER_MOST:
             self._old, self._young, self._turned_at = self._young, set(), now
-        if key in self._young or key in self._old:
+        if self._old and found in self._old:
             return False
-        self._young.add(key)
-        return True
+        before = len(self._young)
+        self._young.add(found)
+        return len(self._young) > before
 
 
 class Receiver:
@@ -74,7 +76,7 @@ class Receiver:
         self._bars = bars
         self._funding = funding
         self._gaps = liquidation_gaps
-        self._recent = Recent(clock.monotonic)
+        self._recent = Recent(clock.monotonic())
         self._mark_ms: dict[str, int] = {}
         self._at: dict[str, tuple[Line, Connection]] = {}
 
@@ -82,9 +84,8 @@ class Receiver:
         """Frames from `url` belong to this connection from now on."""
         self._at[url] = (line, connection)
 
-    def _hear(self, url: str, kind: DataKind, event_ms: int | None) -> Meter:
+    def _hear(self, url: str, kind: DataKind, event_ms: int | None, now: float) -> Meter:
         line, connection = self._at[url]
-        now = self._clock.monotonic()
         meter = line.meters.get(kind)
         if meter is None:
             raise DataError(f"{kind} data on {line.name}, which did not ask for it")
@@ -96,17 +97,18 @@ class Receiver:
 
     def liquidation(self, url: str, frame: dict[str, Any]) -> None:
         found = parse.liquidation(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        meter = self._hear(url, "liquidation", parse.event_time(frame))
+        now = self._clock.monotonic()
+        meter = self._hear(url, "liquidation", parse.event_time(frame), now)
         if found is None:
             meter.ignored += 1
-        elif self._recent.is_new(_key(found)):
+        elif self._recent.is_new(found, now):
             self._put(found)
         else:
             self.duplicates += 1
 
     def candle(self, url: str, frame: dict[str, Any]) -> None:
         found = parse.candle(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        self._hear(url, "candle", parse.event_time(frame))
+        self._hear(url, "candle", parse.event_time(frame), self._clock.monotonic())
         if not self._bars.wants(found):
             self.duplicates += found.closed
             return
@@ -115,23 +117,25 @@ class Receiver:
         self._put(found)
 
     def mark_prices(self, url: str, frames: list[Any]) -> None:
+        now = self._clock.monotonic()
         for frame in frames:
             try:
-                self._mark_price(url, frame)
+                self._mark_price(url, frame, now)
             except DataError as error:
                 self.poison(url, error, frame)
 
-    def _mark_price(self, url: str, frame: Any) -> None:
+    def _mark_price(self, url: str, frame: Any, now: float) -> None:
         if not isinstance(frame, dict) or frame.get("e") != "markPriceUpdate":
             raise DataError("markPriceUpdate: an array must hold mark prices only")
         found = parse.mark_price(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        self._hear(url, "mark_price", found.ts_ms)
+        self._hear(url, "mark_price", found.ts_ms, now)
         if found.symbol not in self.wanted or found.ts_ms <= self._mark_ms.get(found.symbol, 0):
             return
         self._mark_ms[found.symbol] = found.ts_ms
         self.marks[found.symbol] = found.mark_price
-        if found.next_funding_ms is not None:
-            self._funding.announced(found.symbol, found.next_funding_ms)
+        next_ms = found.next_funding_ms
+        if next_ms is not None and next_ms != self._funding.next_ms.get(found.symbol):
+            self._funding.announced(found.symbol, next_ms)
         self._put(found)
 
     def ignored(self, url: str, event: object) -> None:
@@ -157,10 +161,6 @@ class Receiver:
                 error=f"{type(error).__name__}: {str(error)[:200]}",
                 frame=str(raw)[:200],
             )
-
-
-def _key(found: Liquidation) -> LiquidationKey:
-    return found.symbol, found.closed, found.ts_ms, found.base_qty, found.fill_price
 
 
 def _likely_kind(raw: object, carried: Mapping[DataKind, Meter]) -> DataKind:

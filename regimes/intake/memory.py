@@ -88,11 +88,14 @@ class KeyMemory:
 
     def add(self, key: tuple[Any, ...], ts_ms: int) -> bool:
         """Whether the key is new; it is remembered then."""
-        if key in self._new or key in self._old:
+        if self._old and key in self._old:
             return False
-        if ts_ms - self._since_ms >= self._span_ms or len(self._new) >= self._capacity:
-            self._old, self._new, self._since_ms = self._new, {}, max(ts_ms, self._since_ms)
+        before = len(self._new)
         self._new[key] = None
+        if len(self._new) == before:
+            return False
+        if ts_ms - self._since_ms >= self._span_ms or len(self._new) > self._capacity:
+            self._old, self._new, self._since_ms = self._new, {}, max(ts_ms, self._since_ms)
         return True
 
     def snapshot(self) -> dict[str, Any]:

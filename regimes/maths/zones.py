@@ -68,19 +68,37 @@ def walls(snapshots: Sequence[FloatArray], multiple: float) -> list[Zone]:
     where it was not there, so an order that flashes does not count. It is a wall above `multiple` times the
     median depth of the levels that last.
     """
-    rows = np.concatenate(snapshots)
-    prices, position = np.unique(rows[:, 0], return_inverse=True)
-    depth = np.zeros((len(snapshots), prices.size))
-    which = np.repeat(np.arange(len(snapshots)), [len(s) for s in snapshots])
-    depth[which, position] = rows[:, 1]
-    lasting = np.median(depth, axis=0)
+    prices, depth = _by_price(snapshots)
+    lasting = _median(depth)
     if not lasting.any():
         return []
-    usual = np.median(lasting[lasting > 0])
+    usual = _median(lasting[lasting > 0])
     return [
         Zone(float(prices[i]), float(prices[i] * lasting[i]), BOOK)
         for i in np.flatnonzero(lasting > multiple * usual)
     ]
+
+
+def _by_price(snapshots: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Every price, ascending, and its depth in each snapshot, shape (snapshots, prices)."""
+    rows = np.concatenate(snapshots)
+    # Stable sorting is quick here, as each snapshot is in order already.
+    order = np.argsort(rows[:, 0], kind="stable")
+    ascending = rows[order, 0]
+    first = np.ones(len(ascending), dtype=np.bool_)
+    first[1:] = ascending[1:] != ascending[:-1]
+    depth = np.zeros((len(snapshots), np.count_nonzero(first)))
+    which = np.repeat(np.arange(len(snapshots)), [len(s) for s in snapshots])
+    depth[which[order], np.cumsum(first) - 1] = rows[order, 1]
+    return ascending[first], depth
+
+
+def _median(values: FloatArray) -> FloatArray:
+    """Median along the first axis, as `np.median` gives it, without its overhead."""
+    ordered, middle = np.sort(values, axis=0), len(values) // 2
+    if len(values) % 2:
+        return np.asarray(ordered[middle])
+    return np.asarray((ordered[middle - 1] + ordered[middle]) / 2)
 
 
 def merged(zones: Sequence[Zone], distance: float) -> list[Zone]:

@@ -6,21 +6,26 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 import structlog
 
+from regimes.alerting.message import Parcel, pack, unpack
 from regimes.alerting.policy import Policy
 from regimes.alerting.records import Route
+from regimes.alerting.render import render
 from regimes.alerting.system import SystemWatch
 from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
 from regimes.delivery.channel import Channel, open_channels
 from regimes.delivery.desk import AlertDesk, Written
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
+from regimes.delivery.exchange import exchange
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.signing import parse_secrets
+from regimes.delivery.targets import apprise
 from regimes.engine import Engine
-from regimes.errors import StorageError
-from regimes.events import Event
+from regimes.errors import ConfigError, StorageError
+from regimes.events import Event, EventType, Phase, Severity, body
 from regimes.observations import Liquidation
 from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
@@ -28,8 +33,10 @@ from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.states import States
+from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
+from regimes.web.source import Trial
 
 POLICY_S: Final = 0.5
 HEALTH_S: Final = 2.0
@@ -49,7 +56,10 @@ class Alerts:
     ) -> None:
         self.storage = storage
         self.endpoints = tuple(channel.endpoint for channel in channels)
+        self._channels = {channel.endpoint.name: channel for channel in channels}
+        self._real = real
         self.watch = SystemWatch()
+        redact = self._redact = Redactor.of(settings)
         self.outbox = Outbox(
             channels,
             storage,
@@ -57,6 +67,7 @@ class Alerts:
             timeout_s=settings.delivery.timeout_seconds,
             fallback=settings.delivery.fallback,
             on_disabled=self._disabled,
+            redact=redact,
         )
         self.desk = AlertDesk(
             Policy(settings.alerting, routes(self.endpoints, settings)),
@@ -64,11 +75,12 @@ class Alerts:
             self.endpoints,
             real,
             states=self,
-            links=_links(settings),
+            links=links_of(settings),
             wake=self.outbox.wake,
             on_written=self._written,
+            settings=settings.delivery,
         )
-        self.health = Health(settings, self.watch, channels, real)
+        self.health = Health(settings, self.watch, channels, real, redact=redact)
         self._archive = Archive(storage, settings.storage, clock, real)
         self._settings = settings
         self._clock = clock
@@ -109,6 +121,22 @@ class Alerts:
                 self._every(HEALTH_S, self.look),
             ):
                 group.create_task(part)
+
+    async def try_endpoint(self, name: str) -> Trial:
+        """Send one test message past policy and storage. Raises ConfigError when there is no such endpoint."""
+        channel = self._channels.get(name)
+        if channel is None:
+            raise ConfigError(f"no endpoint {name!r}; there are {', '.join(self._channels) or 'none'}")
+        tried = await exchange(
+            channel.target,
+            channel.transport,
+            _test_parcel(channel, self._real),
+            self._real,
+            edit=None,
+            memory={},
+        )
+        note = self._redact(tried.reply.note)
+        return Trial(name, tried.outcome.value, tried.status_code, note, tried.duration_ms)
 
     async def close(self) -> None:
         """Write the last state and what still waits; finish what is being sent, send nothing more."""
@@ -230,9 +258,7 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
         spool=settings.storage.spool.expanduser(),
         on_state=database_moved,
     )
-    endpoints = endpoints_of(settings)
-    secret = settings.delivery.webhook_secret
-    secrets = parse_secrets(secret.get_secret_value()) if secret else ()
+    endpoints, secrets = endpoints_of(settings), signing_secrets(settings)
     await storage.open()
     try:
         async with open_channels(endpoints, settings.delivery, secrets=secrets) as channels:
@@ -245,7 +271,13 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
 
 def endpoints_of(settings: Settings) -> tuple[Endpoint, ...]:
     """The configured receivers. Raises ConfigError for a URL that is none."""
-    return parse_endpoints(settings.delivery.urls)
+    return parse_endpoints(settings.delivery.urls, with_apprise=apprise.is_installed())
+
+
+def signing_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """What signs the bodies for HTTP endpoints, the newest first. Raises ConfigError."""
+    secret = settings.delivery.webhook_secret
+    return parse_secrets(secret.get_secret_value()) if secret else ()
 
 
 def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
@@ -256,7 +288,29 @@ def routes(endpoints: tuple[Endpoint, ...], settings: Settings) -> list[Route]:
     ]
 
 
-def _links(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+def _test_parcel(channel: Channel, real: Clock) -> Parcel:
+    """What a test message says."""
+    now_ms = real.now_ms()
+    whole = body(
+        Event(
+            type=EventType.SYSTEM_DIGEST,
+            symbol=channel.endpoint.name,
+            severity=Severity.INFO,
+            phase=Phase.OPENED,
+            ts_ms=now_ms,
+            started_ms=now_ms,
+            revision=0,
+            title="Test message",
+            description=f"The endpoint {channel.endpoint.name} gets messages.",
+            why="somebody asked for it on the dashboard",
+            data={"is_test": True},
+        )
+    )
+    return unpack(pack(whole, msgspec.structs.replace(render(whole), is_test=True)))
+
+
+def links_of(settings: Settings) -> Callable[[Event], Mapping[str, str]]:
+    """What makes the links of an event: to the dashboard, where it has an address, else none."""
     base = settings.delivery.dashboard_url.rstrip("/")
 
     def links(event: Event) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """Looks at the service itself and says what is wrong with it, as events."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -31,10 +32,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Health:
-    """One look at everything every few seconds. Real time measures how long something is wrong."""
+    """One look at everything every few seconds. Real time measures how long something is wrong.
+
+    redact: masks secrets in foreign words before they become part of an event.
+    """
 
     def __init__(
-        self, settings: Settings, watch: SystemWatch, channels: tuple[Channel, ...], real: Clock
+        self,
+        settings: Settings,
+        watch: SystemWatch,
+        channels: tuple[Channel, ...],
+        real: Clock,
+        *,
+        redact: Callable[[str], str],
     ) -> None:
         self._admin = settings.admin
         self._watch = watch
@@ -42,6 +52,7 @@ class Health:
         self._bad_since: dict[str, float] = {}
         self._folder = _folder(settings)
         self._emergency = Emergency(channels, real)
+        self._redact = redact
 
     async def look(self, pipeline: Pipeline, storage: Storage, desk: AlertDesk, now_ms: int) -> list[Event]:
         """Look at streams, clock, database and disk; what is to be told."""
@@ -77,7 +88,7 @@ class Health:
             severity=Severity.WARNING,
             title=f"No liquidations from {gap.venue} for {duration(length_ms)}",
             description="What was liquidated in that time is in no sum: no exchange gives it out afterwards.",
-            why=gap.reason,
+            why=self._redact(gap.reason),
             since_ms=gap.from_ms,
             data={"venue": gap.venue, "seconds": length_ms / 1000, "symbol": gap.symbol},
         )
@@ -147,7 +158,7 @@ class Health:
             title="Alerts cannot be stored",
             description=f"{desk.waiting} steps wait in memory and leave when the database takes them; a restart now would "
             "lose them.",
-            why=desk.last_error,
+            why=self._redact(desk.last_error),
         )
         event = self._watch.tell(EventType.SYSTEM_DISK_LOW, "storage", trouble, now_ms)
         await self._emergency.send(event)

@@ -19,12 +19,13 @@ from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
-from regimes.observations import Observation, Tick
+from regimes.observations import FundingRate, Observation, Tick
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
 from regimes.pipeline.replay import known_at_ms, replay
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
+from regimes.pipeline.stopwatch import timed
 from regimes.pipeline.timed import TimedSink
 
 BATCH: Final = 500
@@ -33,6 +34,7 @@ OnReading: TypeAlias = Callable[[Reading], None]
 OnEvent: TypeAlias = Callable[[Event], None]
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnBatch: TypeAlias = Callable[[Batch], None]
+OnFunding: TypeAlias = Callable[[Iterable[FundingRate]], None]
 log = structlog.get_logger()
 
 
@@ -59,7 +61,19 @@ class Pipeline:
         self._on_event: list[OnEvent] = []
         self._on_progress: list[OnProgress] = []
         self._on_batch: list[OnBatch] = []
+        self._on_funding_history: list[OnFunding] = []
+        self.progress: Progress | None = None
+        """How far the history is in."""
+        self.feature_seconds: dict[str, float] = {}
+        self.engine_seconds = 0.0
+        self.taken = 0
+        """Observations the engine has been given since it went live."""
         self._resume = resume or Resume()
+
+    @property
+    def is_built(self) -> bool:
+        """Whether there is an engine."""
+        return self._engine is not None
 
     @property
     def engine(self) -> Engine:
@@ -75,15 +89,17 @@ class Pipeline:
         on_event: OnEvent | None = None,
         on_progress: OnProgress | None = None,
         on_batch: OnBatch | None = None,
+        on_funding_history: OnFunding | None = None,
     ) -> None:
         """Call back for each reading, each event, each part of the history that is in, and each turn of the engine.
 
-        Callbacks run inside the engine's turn: they must be quick, and what they raise ends the pipeline.
+        on_funding_history: called once, with the settlements of the past. Callbacks run inside the engine's turn: they must be quick, and what they raise ends the pipeline.
         """
         self._on_reading += [on_reading] if on_reading else []
         self._on_event += [on_event] if on_event else []
         self._on_progress += [on_progress] if on_progress else []
         self._on_batch += [on_batch] if on_batch else []
+        self._on_funding_history += [on_funding_history] if on_funding_history else []
 
     async def compute_all_features(self) -> Mapping[str, dict[str, Any]]:
         """Fetch the history, compute everything once, and return the combined package of each symbol.
@@ -135,7 +151,8 @@ class Pipeline:
     async def _prepare(self) -> tuple[BinanceFeed, Engine]:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
         universe = self.settings.universe(symbols)
-        self._engine = Engine.build(installed(), universe, self.settings.sections())
+        kinds = timed(installed(), self.clock, self.feature_seconds)
+        self._engine = Engine.build(kinds, universe, self.settings.sections())
         seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
         self._feed = BinanceFeed(
             self.settings.venues,
@@ -150,6 +167,8 @@ class Pipeline:
         """Take the history; what became true while nobody watched."""
         began = self.clock.monotonic()
         history = await feed.warmup(engine.needs(), self._progress)
+        for on_funding in self._on_funding_history:
+            on_funding(history.settlements)
         replayed = await replay(
             engine,
             merge(history.observations(), self._resume.liquidations, key=known_at_ms),
@@ -160,6 +179,7 @@ class Pipeline:
         return replayed.events if self._resume.goes_on else []
 
     def _progress(self, progress: Progress) -> None:
+        self.progress = progress
         for callback in self._on_progress:
             callback(progress)
 
@@ -192,7 +212,9 @@ class Pipeline:
     def _step_all(self, observations: Iterable[Observation]) -> None:
         """Take observations as one turn; what they bring about is handed on together."""
         step, turn = self.engine.step, Gatherer()
+        began = self.clock.monotonic()
         for observation in observations:
+            self.taken += 1
             outcome = step(observation)
             if outcome.rejected is None:
                 turn.accepted(observation)
@@ -200,6 +222,7 @@ class Pipeline:
                 turn.events += outcome.events
             if outcome.readings:
                 turn.readings += outcome.readings
+        self.engine_seconds += self.clock.monotonic() - began
         self._hand_on(turn.batch(self.engine.now_ms))
 
     def _hand_on(self, batch: Batch) -> None:

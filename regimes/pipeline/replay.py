@@ -9,10 +9,13 @@ import msgspec
 from regimes.engine import Engine
 from regimes.events import Event
 from regimes.observations import Candle, Observation, Tick
-from regimes.timeframe import DAY_MS, HOUR_MS, to_ms
+from regimes.timeframe import HOUR_MS, to_ms
 
-JUDGED_MS: Final = 14 * DAY_MS
-"""How far back hours are judged one by one; what is older only fills the windows."""
+JUDGED_HOURS: Final = 14 * 24
+"""How many hours are judged one by one, at most; what is older only fills the windows."""
+FEWEST_HOURS: Final = 48
+SYMBOL_HOURS: Final = 50 * JUDGED_HOURS
+"""Judged hours of all symbols together: with more than 50 symbols there are fewer hours, for a start in seconds."""
 TURN: Final = 1_000
 
 
@@ -33,12 +36,14 @@ class Replayed(msgspec.Struct):
 async def replay(
     engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int
 ) -> Replayed:
-    """Take history known by `now_ms`, with a tick an hour in its last 14 days and a single one for all before.
+    """Take history known by `now_ms`, with a tick an hour in its last days and a single one for all before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
-    of these 14 days open and close where they would have. Other tasks get a turn after each thousand.
+    of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have. Other
+    tasks get a turn after each thousand.
     """
     done, end_ms = Replayed(), 0
+    judged_from_ms = (now_ms // HOUR_MS - _judged_hours(len(engine.universe.symbols))) * HOUR_MS
 
     def step(observation: Observation) -> None:
         done.events += engine.step(observation).events
@@ -54,7 +59,8 @@ async def replay(
         if known_ms > end_ms:
             if end_ms:
                 tick(end_ms + interval_ms)
-            end_ms = _slice_end(known_ms, now_ms)
+            # The hour in which it was known, or all that is too old to be judged hour by hour.
+            end_ms = max(-(-known_ms // HOUR_MS) * HOUR_MS, judged_from_ms)
             # Time goes before data, else the newest would be refused as coming from the future.
             tick(min(end_ms, now_ms))
         step(item)
@@ -65,7 +71,5 @@ async def replay(
     return done
 
 
-def _slice_end(known_ms: int, now_ms: int) -> int:
-    """End of the hour in which something was known, or of all that is too old to be judged hour by hour."""
-    oldest_ms = (now_ms - JUDGED_MS) // HOUR_MS * HOUR_MS
-    return max(-(-known_ms // HOUR_MS) * HOUR_MS, oldest_ms)
+def _judged_hours(symbols: int) -> int:
+    return max(FEWEST_HOURS, min(JUDGED_HOURS, SYMBOL_HOURS // max(symbols, 1)))

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from regimes.observations import Liquidation
-from regimes.storage.base import ReadingRow
+from regimes.storage.base import Liquidated, ReadingRow
 from regimes.storage.rows import columns, from_rows, insert
 from regimes.storage.session import Session, Value
 
@@ -35,6 +35,21 @@ async def liquidations(
         limit,
     )
     return [Liquidation(*row) for row in reversed(found)]
+
+
+async def liquidated(
+    session: Session, symbol: str | None, from_ms: int, to_ms: int, step_ms: int
+) -> Sequence[Liquidated]:
+    """Sums a step of time, oldest first; steps in which there was nothing are left out."""
+    values: list[Value] = [step_ms, step_ms, from_ms, to_ms]
+    found = await session.rows(
+        "SELECT ts_ms / ? * ? AS open_ms, sum(CASE WHEN closed = 'long' THEN quote_usd ELSE 0.0 END), "
+        "sum(CASE WHEN closed = 'short' THEN quote_usd ELSE 0.0 END), count(*) FROM liquidations "
+        f"WHERE ts_ms >= ? AND ts_ms < ? {'' if symbol is None else 'AND symbol = ? '}GROUP BY 1 ORDER BY 1",
+        *values,
+        *([] if symbol is None else [symbol]),
+    )
+    return [Liquidated(*row) for row in found]
 
 
 async def readings(

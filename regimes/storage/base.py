@@ -115,6 +115,15 @@ class ReadingRow(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Liquidated(msgspec.Struct, frozen=True):
+    """What was liquidated in one step of time: US dollars of longs and of shorts, and how many orders."""
+
+    open_ms: int
+    long_usd: float
+    short_usd: float
+    count: int
+
+
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters of /api/events and `regimes events`; newest first, `cursor` as the previous page gave it.
 
@@ -198,8 +207,20 @@ class Storage(Protocol):
         """
         ...
 
-    async def deliveries(self, *, event_id: str | None, status: str | None, limit: int) -> Sequence[Delivery]:
-        """Newest first."""
+    async def deliveries(
+        self,
+        *,
+        event_id: str | None,
+        status: str | None,
+        limit: int,
+        endpoint: str | None = None,
+        before: tuple[int, str] | None = None,
+    ) -> Sequence[Delivery]:
+        """Newest first. before: only those older than this `created_ms` and `id`."""
+        ...
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        """One delivery."""
         ...
 
     async def attempts(self, delivery_id: str) -> Sequence[Attempt]:
@@ -215,7 +236,14 @@ class Storage(Protocol):
         ...
 
     async def states_after(self, event_id: str, revision: int, *, limit: int) -> Sequence[EventBody] | None:
-        """States of all events stored after this one, in the order they were; None when it is not stored (any more)."""
+        """States of all events stored after this one, in the order they were; None when it is not stored (any more).
+
+        An empty id stands for the beginning.
+        """
+        ...
+
+    async def last_state(self) -> tuple[str, int] | None:
+        """Id and revision of the state that was stored last."""
         ...
 
     async def decisions(self, event_id: str) -> Sequence[Decision]:
@@ -248,6 +276,12 @@ class Storage(Protocol):
 
     async def liquidations(self, *, since_ms: int, symbol: str | None, limit: int) -> Sequence[Liquidation]:
         """The newest `limit` since a time, oldest first."""
+        ...
+
+    async def liquidated(
+        self, *, symbol: str | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[Liquidated]:
+        """Sums a step of time from a time (inclusive) to a time (exclusive), oldest first; empty steps are left out."""
         ...
 
     async def add_readings(self, readings: Sequence[ReadingRow]) -> None:

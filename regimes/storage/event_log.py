@@ -8,7 +8,7 @@ from regimes.errors import DataError
 from regimes.events import EventBody
 from regimes.storage.base import EventPage, EventQuery
 from regimes.storage.rows import EventRow, columns, event_body, event_row, from_rows, insert, to_row
-from regimes.storage.session import Session, Value
+from regimes.storage.session import Row, Session, Value
 
 _POSITION_LOCK: Final = 7_243_002
 _INSERT_EVENT: Final = insert("market_events", EventRow)
@@ -60,13 +60,21 @@ async def newest(session: Session, event_id: str) -> EventBody | None:
     return event_body(found[0][0]) if found else None
 
 
+async def last_state(session: Session) -> tuple[str, int] | None:
+    """Id and revision of the state that was stored last."""
+    found = await session.rows("SELECT id, revision FROM market_events ORDER BY position DESC LIMIT 1")
+    return (str(found[0][0]), int(found[0][1])) if found else None
+
+
 async def states_after(
     session: Session, event_id: str, revision: int, limit: int
 ) -> Sequence[EventBody] | None:
-    """All states stored after this one, oldest first; None when it is not there."""
-    found = await session.rows(
-        "SELECT position FROM market_events WHERE id = ? AND revision = ?", event_id, revision
-    )
+    """All states stored after this one, oldest first; None when it is not there. An empty id: from the beginning."""
+    found: Sequence[Row] = [(0,)]
+    if event_id:
+        found = await session.rows(
+            "SELECT position FROM market_events WHERE id = ? AND revision = ?", event_id, revision
+        )
     if not found:
         return None
     later = await session.rows(

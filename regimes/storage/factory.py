@@ -25,17 +25,27 @@ def storage_for(
 ) -> Storage:
     """`sqlite:///local.db`, `sqlite:////absolute/path.db` or `postgresql://user:password@host:port/database`.
 
-    spool: file that takes everything while PostgreSQL is away; its folder is made if need be. on_state: told when PostgreSQL goes (since when, ms UTC)
-    and when it is back (None). timeout_s: how long PostgreSQL may take before it counts as away.
+    spool: file that takes everything while PostgreSQL is away; its folder is made if need be. on_state: told when
+    PostgreSQL goes (since when, ms UTC) and when it is back (None). timeout_s: how long PostgreSQL may take before it counts as away.
     Raises ConfigError for anything else; its text never holds the URL, which may hold a password.
+    """
+    database = database_for(url, timeout_s=timeout_s)
+    if isinstance(database, PostgresStorage):
+        with suppress(OSError):  # what is wrong with it is said when the file is opened
+            spool.parent.mkdir(parents=True, exist_ok=True)
+        return FailoverStorage(database, SqliteStorage(spool), clock, on_state=on_state)
+    return database
+
+
+def database_for(url: str, *, timeout_s: float = 5.0) -> SqliteStorage | PostgresStorage:
+    """The database alone, with no spool: for a second process, which must leave the service's spool to it.
+
+    Raises ConfigError as `storage_for` does.
     """
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return SqliteStorage(Path(url.removeprefix(_SQLITE)))
     if url.startswith(_POSTGRES):
-        primary = PostgresStorage(url, timeout_s=timeout_s)
-        with suppress(OSError):  # what is wrong with it is said when the file is opened
-            spool.parent.mkdir(parents=True, exist_ok=True)
-        return FailoverStorage(primary, SqliteStorage(spool), clock, on_state=on_state)
+        return PostgresStorage(url, timeout_s=timeout_s)
     scheme = url.partition(":")[0] if ":" in url else ""
     raise ConfigError(
         "DB_URL must be sqlite:///file.db, sqlite:////absolute/file.db or "

@@ -123,12 +123,20 @@ async def replay(
 
 
 async def listed(
-    session: Session, event_id: str | None, status: str | None, limit: int
+    session: Session,
+    event_id: str | None,
+    status: str | None,
+    limit: int,
+    endpoint: str | None = None,
+    before: tuple[int, str] | None = None,
 ) -> Sequence[Delivery]:
-    """Newest first."""
-    wanted = [("event_id = ?", event_id), ("status = ?", status)]
+    """Newest first. before: only those older than this `created_ms` and `id`."""
+    wanted = [("event_id = ?", event_id), ("status = ?", status), ("endpoint = ?", endpoint)]
     clauses = [clause for clause, value in wanted if value is not None]
-    values = [value for _, value in wanted if value is not None]
+    values: list[Value] = [value for _, value in wanted if value is not None]
+    if before is not None:
+        clauses.append("(created_ms, id) < (?, ?)")
+        values += before
     where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
     found = await session.rows(
         f"SELECT {_COLUMNS} FROM deliveries {where}ORDER BY created_ms DESC, id DESC LIMIT ?",
@@ -145,3 +153,9 @@ async def attempts_of(session: Session, delivery_id: str) -> Sequence[Attempt]:
         delivery_id,
     )
     return from_rows(Attempt, found)
+
+
+async def delivery(session: Session, delivery_id: str) -> Delivery | None:
+    """One delivery."""
+    found = await session.rows(f"SELECT {_COLUMNS} FROM deliveries WHERE id = ?", delivery_id)
+    return from_rows(Delivery, found)[0] if found else None

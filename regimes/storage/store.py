@@ -15,6 +15,7 @@ from regimes.storage.base import (
     Delivery,
     EventPage,
     EventQuery,
+    Liquidated,
     ReadingRow,
     Settlement,
     Step,
@@ -95,8 +96,20 @@ class Store(ABC):
     ) -> int:
         return await self.apply(Replay(now_ms, delivery_id, since_ms, expires_at_ms))
 
-    async def deliveries(self, *, event_id: str | None, status: str | None, limit: int) -> Sequence[Delivery]:
-        return await self.read(partial(outbox.listed, event_id=event_id, status=status, limit=limit))
+    async def deliveries(
+        self,
+        *,
+        event_id: str | None,
+        status: str | None,
+        limit: int,
+        endpoint: str | None = None,
+        before: tuple[int, str] | None = None,
+    ) -> Sequence[Delivery]:
+        listed = partial(outbox.listed, event_id=event_id, status=status, limit=limit)
+        return await self.read(partial(listed, endpoint=endpoint, before=before))
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        return await self.read(partial(outbox.delivery, delivery_id=delivery_id))
 
     async def attempts(self, delivery_id: str) -> Sequence[Attempt]:
         return await self.read(partial(outbox.attempts_of, delivery_id=delivery_id))
@@ -111,6 +124,9 @@ class Store(ABC):
         return await self.read(
             partial(event_log.states_after, event_id=event_id, revision=revision, limit=limit)
         )
+
+    async def last_state(self) -> tuple[str, int] | None:
+        return await self.read(event_log.last_state)
 
     async def decisions(self, event_id: str) -> Sequence[Decision]:
         return await self.read(partial(event_log.decisions_of, event_id=event_id))
@@ -135,6 +151,12 @@ class Store(ABC):
 
     async def liquidations(self, *, since_ms: int, symbol: str | None, limit: int) -> Sequence[Liquidation]:
         return await self.read(partial(archive.liquidations, since_ms=since_ms, symbol=symbol, limit=limit))
+
+    async def liquidated(
+        self, *, symbol: str | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[Liquidated]:
+        span = partial(archive.liquidated, symbol=symbol, from_ms=from_ms, to_ms=to_ms)
+        return await self.read(partial(span, step_ms=step_ms))
 
     async def add_readings(self, readings: Sequence[ReadingRow]) -> None:
         self.buffer.add([*readings])

@@ -80,6 +80,11 @@ class Coverage:
             known = self._views[key] = self._view(symbol, now_ms)
         return known
 
+    def observed_share(self, symbol: str, start_ms: int, end_ms: int) -> float:
+        """Which share of a time within the span was watched, 0 to 1."""
+        venues = self.view(symbol, end_ms).venues
+        return self._observed_ms(venues, symbol, start_ms, end_ms) / (end_ms - start_ms)
+
     def expire(self, now_ms: int) -> None:
         """Forget gaps that have left the span."""
         edge = now_ms - self.span_ms
@@ -119,19 +124,19 @@ class Coverage:
         lacking = not self.venues and any(name in {None, symbol} for _, name in self._lacking)
         blind = any(where in venues and self._touches(name, symbol) for where, name, _ in self._open)
         return View(
-            self._observed_ms(venues, symbol, now_ms),
+            self._observed_ms(venues, symbol, now_ms - self.span_ms, now_ms),
             venues,
             available=not lacking if not self.venues else bool(venues),
             blind=blind,
         )
 
-    def _observed_ms(self, venues: tuple[str, ...], symbol: str, now_ms: int) -> int:
-        """How much of the span was watched, the mean over the venues."""
+    def _observed_ms(self, venues: tuple[str, ...], symbol: str, start_ms: int, end_ms: int) -> int:
+        """How much of a time was watched, the mean over the venues."""
         if self._begun_ms is None or not venues:
             return 0
-        start = max(self._begun_ms, now_ms - self.span_ms)
-        missed = sum(self._missed_ms(venue, symbol, start, now_ms) for venue in venues)
-        return max(0, now_ms - start) - missed // len(venues)
+        start = max(self._begun_ms, start_ms)
+        missed = sum(self._missed_ms(venue, symbol, start, end_ms) for venue in venues)
+        return max(0, end_ms - start) - missed // len(venues)
 
     def _touches(self, name: str | None, symbol: str) -> bool:
         """Whether a gap under this name is one of this symbol."""

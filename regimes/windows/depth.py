@@ -1,6 +1,7 @@
 """The last two minutes of an order book, thinned out."""
 
 from collections import deque
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -54,7 +55,8 @@ class DepthHistory:
 
 
 def _side(levels: tuple[tuple[float, float], ...]) -> Side:
-    return np.array(levels, dtype=np.float64).reshape(-1, 2)
+    flat = chain.from_iterable(levels)
+    return np.fromiter(flat, dtype=np.float64, count=2 * len(levels)).reshape(-1, 2)
 
 
 def _from_bytes(data: bytes) -> Side:

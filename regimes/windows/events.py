@@ -100,6 +100,10 @@ class EventWindow:
         floor = bisect_right(self._times, after_ms)
         return [total - gross[max(head, floor)] for head in self._heads]
 
+    def count(self, index: int) -> int:
+        """How many are in span number `index`."""
+        return len(self._times) - self._heads[index]
+
     def long_cents(self) -> int:
         """The part of the longest span's sum that came from longs."""
         return self._long[-1] - self._long[self._heads[-1]]

@@ -162,15 +162,78 @@ def test_an_episode_told_in_a_burst_still_rings_when_it_escalates() -> None:
     assert reasons(subject, (worse, START + 40_000)) == [(Action.SEND, Reason.ESCALATED)]
 
 
-def test_a_critical_that_stays_open_is_repeated_until_it_closes() -> None:
+def test_a_critical_that_stays_open_is_repeated_ever_more_rarely_until_it_closes() -> None:
     subject = policy(repeat_hours=6)
     subject.decide(event(severity=Severity.CRITICAL), START)
-    assert not subject.tick(START + 6 * HOUR_MS - 1).dispatches
-    assert [d.reason for d in subject.tick(START + 6 * HOUR_MS).decisions] == [Reason.REPEAT]
-    assert not subject.tick(START + 6 * HOUR_MS + 1).dispatches
-    assert [d.reminder for d in subject.tick(START + 12 * HOUR_MS).dispatches] == [2]
-    subject.decide(event(severity=Severity.CRITICAL, phase=Phase.CLOSED, revision=1), START + 13 * HOUR_MS)
-    assert not subject.tick(START + 24 * HOUR_MS).dispatches
+    rings = {
+        hour: [(d.reason, o.reminder) for d, o in zip(turn.decisions, turn.dispatches, strict=True)]
+        for hour in range(60)
+        if (turn := subject.tick(START + hour * HOUR_MS)).decisions
+    }
+    assert rings == {6: [(Reason.REPEAT, 1)], 18: [(Reason.REPEAT, 2)], 42: [(Reason.REPEAT, 3)]}
+    subject.decide(event(severity=Severity.CRITICAL, phase=Phase.CLOSED, revision=1), START + 61 * HOUR_MS)
+    assert not subject.tick(START + 200 * HOUR_MS).dispatches
+
+
+def cascade(relative: int | None, severity: Severity = Severity.CRITICAL, revision: int = 0) -> Event:
+    phase = Phase.UPDATED if revision else Phase.OPENED
+    return event(severity=severity, phase=phase, revision=revision, data={"peak_severity_relative": relative})
+
+
+@pytest.mark.parametrize(
+    ("settings", "relative", "answer"),
+    [
+        ({}, 5, Reason.OPENED),
+        ({}, 4, Reason.USUAL),
+        ({}, None, Reason.OPENED),
+        ({"cascade_relative_severity": 3}, 3, Reason.OPENED),
+        ({"cascade_relative_severity": 3}, 2, Reason.USUAL),
+        ({"cascade_basis": "absolute"}, 1, Reason.OPENED),
+    ],
+)
+def test_a_cascade_is_sent_if_it_is_unusual_for_its_symbol_or_nothing_is_known_of_that(
+    settings: dict[str, Any], relative: int | None, answer: Reason
+) -> None:
+    assert [d.reason for d in policy(**settings).decide(cascade(relative), START).decisions] == [answer]
+
+
+def test_a_usual_cascade_that_becomes_unusual_is_sent_then() -> None:
+    subject = policy()
+    held, sent = (
+        subject.decide(cascade(r, revision=n), START + n).decisions[0] for n, r in enumerate((2, 5))
+    )
+    assert (held.action, held.words) == (
+        Action.SUPPRESS,
+        "usual for BTC/USDT: relative severity 2 of 5 < 5",
+    )
+    assert (sent.action, sent.reason) == (Action.SEND, Reason.ESCALATED)
+
+
+def test_only_cascades_are_asked_how_usual_they_are() -> None:
+    other = event(kind=EventType.FUNDING_ANOMALY, data={"peak_severity_relative": 1})
+    assert reasons(policy(), (other, START)) == [(Action.SEND, Reason.OPENED)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "minutes"),
+    [
+        (EventType.FUNDING_ANOMALY, 3),
+        (EventType.FUNDING_REVERSAL, 3),
+        (EventType.SYSTEM_DB_DOWN, 5),
+        (EventType.VOLATILITY_REGIME, 2),
+        (EventType.LIQUIDATION_CASCADE, 2),
+    ],
+)
+def test_each_source_has_its_cooldown_and_keeps_it_through_ticks(kind: EventType, minutes: int) -> None:
+    subject = policy(cooldown_minutes=2, funding_cooldown_minutes=3, system_cooldown_minutes=5)
+    until = START + minutes * MINUTE_MS
+    subject.decide(event(kind=kind), START)
+    subject.tick(until - 1)
+    assert reasons(
+        subject, (event(kind=kind, started=until - 1), until - 1), (event(kind=kind, started=until), until)
+    ) == [(Action.SUPPRESS, Reason.COOLDOWN), (Action.SEND, Reason.OPENED)]
+    subject.tick(until + minutes * MINUTE_MS)
+    assert not subject.state.endpoints["chat"].last
 
 
 @pytest.mark.parametrize(

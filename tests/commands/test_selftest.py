@@ -5,6 +5,8 @@ from regimes.commands.selftest.check import Check, run
 from regimes.commands.selftest.examples import checks
 from regimes.commands.selftest.run import execute
 
+pytestmark = pytest.mark.usefixtures("logging_as_before")
+
 
 @pytest.mark.parametrize("check", checks(), ids=lambda check: f"{check.component}: {check.name}")
 def test_every_worked_example_comes_out_as_documented(check: Check) -> None:
@@ -33,6 +35,12 @@ def test_an_error_fails_its_check_in_words() -> None:
     result = run(Check("c", "n", lambda: 1 / 0, 1.0))
     assert not result.passed
     assert result.found == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(("part", "number"), [("storage", 5), ("webhooks", 10)])
+def test_a_part_can_be_checked_by_itself(part: str, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(part, full=False, verbose=False) is ExitCode.OK
+    assert f"{number} of {number} checks passed" in capsys.readouterr().out
 
 
 def test_one_wrong_value_fails_the_self_test_and_shows_it(

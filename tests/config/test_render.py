@@ -4,6 +4,7 @@ from pathlib import Path
 from regimes.config import load, render
 from regimes.config.load import leaves
 from regimes.config.settings import settings_type
+from regimes.config.sources import VARIABLES
 
 
 def test_the_shipped_configuration_is_written_from_the_settings() -> None:
@@ -12,6 +13,15 @@ def test_the_shipped_configuration_is_written_from_the_settings() -> None:
 
 def test_the_reference_of_settings_is_written_from_the_settings() -> None:
     assert render.DOCS_PATH.read_text() == render.docs(), "run `python -m regimes.config`"
+
+
+def test_the_published_schema_is_written_from_the_event_itself() -> None:
+    assert render.SCHEMA_PATH.read_text() == render.schema(), "run `python -m regimes.config`"
+
+
+def test_every_well_known_variable_stands_in_the_reference() -> None:
+    for name in VARIABLES:
+        assert f"| `{name}`" in render.docs()
 
 
 def test_the_shipped_configuration_changes_no_default(tmp_path: Path) -> None:

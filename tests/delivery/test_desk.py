@@ -238,7 +238,7 @@ async def test_what_the_policy_sends_by_itself_is_stored_as_an_event_of_its_own(
 async def test_a_reminder_does_not_store_its_event_again(storage: Refusing) -> None:
     async with at_work(Bureau(storage)) as bureau:
         bureau.turn(event())
-        bureau.desk.tick(START_MS + 7 * 3_600_000)
+        bureau.desk.tick(START_MS + 25 * 3_600_000)
         await bureau.desk.drained()
     deliveries = await storage.deliveries(event_id=event().id, status=None, limit=10)
     assert sorted(delivery.reminder for delivery in deliveries) == [0, 1]

@@ -1,10 +1,12 @@
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from regimes.delivery.breaker import BreakerPhase
+from regimes.delivery.state import enabled, restored
 from regimes.delivery.targets.discord import DiscordTarget
 from regimes.errors import ConfigError
 from regimes.storage.base import DeliveryStatus, NewDelivery, Outcome, Step
@@ -17,6 +19,7 @@ from tests.delivery.harness import (
     SLACK,
     WatchedStorage,
     nth_event,
+    opened,
     running,
 )
 from tests.delivery.receivers import (
@@ -109,6 +112,31 @@ async def test_parked_survives_a_restart_until_it_is_enabled_or_its_url_changes(
             await work.post(H1, nth_event(4))
             await storage.until_settled(6)
     assert receiver.seen[-1].path == "/new"
+
+
+async def test_what_another_process_enables_and_replays_is_sent_within_seconds(
+    tmp_path: Path, storage: WatchedStorage
+) -> None:
+    async with Receiver().serving() as receiver, running(storage, {"ALL": receiver.base}) as work:
+        receiver.script = [says(410)]
+        first = await work.post(H1, nth_event(1))
+        await storage.until_settled(1)
+        async with opened(tmp_path) as other:
+            state = restored((await other.endpoints())[H1], work.endpoints[H1].fingerprint)
+            assert state.breaker.parked_reason == "HTTP 410"
+            await other.put_endpoint(H1, enabled(state, work.clock.now_ms()).encode())
+            async with asyncio.timeout(5):
+                while work.outbox.status()[0].phase is not BreakerPhase.CLOSED:  # noqa: ASYNC110  # the state of a worker has no event
+                    await asyncio.sleep(0.01)
+            replayed = await other.replay(
+                now_ms=work.clock.now_ms(),
+                delivery_id=first.id,
+                since_ms=None,
+                expires_at_ms=first.expires_at_ms,
+            )
+        assert replayed == 1
+        await storage.until_settled(2, within_s=6)
+        assert (await work.delivery(first.id)).status is DeliveryStatus.DELIVERED
 
 
 async def test_what_an_endpoint_could_not_be_given_goes_to_the_fallback_once(storage: WatchedStorage) -> None:

@@ -3,7 +3,7 @@ import pytest
 from regimes.delivery.base import Reply, Verdict
 from regimes.delivery.breaker import BreakerPhase
 from regimes.delivery.exchange import Tried
-from regimes.delivery.state import EndpointState, held, is_worth_storing, learned, restored
+from regimes.delivery.state import EndpointState, enabled, held, is_worth_storing, learned, restored
 from regimes.storage.base import Outcome
 
 FRESH = EndpointState(fingerprint="f")
@@ -38,6 +38,15 @@ def test_a_message_that_was_never_sent_says_nothing_of_its_endpoint() -> None:
     refused = tried(Reply(verdict=Verdict.PERMANENT), status_code=400)
     assert learned(failing, never, now_ms=0).breaker == failing.breaker
     assert learned(failing, refused, now_ms=0).breaker == FRESH.breaker
+
+
+def test_enabling_forgets_failures_and_holds_but_not_what_the_target_taught() -> None:
+    parked = held(
+        learned(FRESH, tried(Reply(verdict=Verdict.PARK, memory={"chat_id": "-7"})), now_ms=7), 90_000
+    )
+    again = enabled(parked, 50)
+    assert again == EndpointState(fingerprint="f", memory={"chat_id": "-7"}, enabled_ms=50)
+    assert enabled(again, 40).enabled_ms > again.enabled_ms
 
 
 def test_a_longer_hold_outlives_a_shorter_one() -> None:

@@ -61,10 +61,11 @@ def _environment(folder: Path, variables: dict[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("REGIMES", "BINANCE", "LOG_"))
+        if not name.startswith(("REGIMES", "BINANCE", "LOG_", "WEBHOOK", "DB_URL"))
     }
     paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "HOME": str(folder), **variables}
+    ours = {"PYTHONPATH": os.pathsep.join(paths), "HOME": str(folder), "REGIMES__WEB__PORT": "0"}
+    return {**kept, **ours, **variables}
 
 
 async def _start(

@@ -13,8 +13,10 @@ async def test_selftest_passes_on_a_sound_installation(tmp_path: Path) -> None:
     assert "a burst of 2,000 liquidations" in done.out
 
 
-@pytest.mark.parametrize("component", ["cascades", "funding", "volatility", "regimes", "correlation"])
-async def test_selftest_can_check_one_signal_and_show_its_values(tmp_path: Path, component: str) -> None:
+@pytest.mark.parametrize(
+    "component", ["cascades", "funding", "volatility", "regimes", "correlation", "storage", "webhooks"]
+)
+async def test_selftest_can_check_one_part_and_show_its_values(tmp_path: Path, component: str) -> None:
     done = await regimes(tmp_path, "selftest", "--component", component, "--verbose")
     assert done.code == 0, done.out
     rows = [line for line in done.out.splitlines() if line.startswith("│")]

@@ -4,7 +4,9 @@ import signal
 from pathlib import Path
 
 from regimes.package import SIGNALS
+from tests.delivery.receivers import Receiver
 from tests.e2e.process import regimes, started
+from tests.schema import faults
 
 
 async def test_demo_once_prints_a_full_package_of_each_symbol_and_exits_0(tmp_path: Path) -> None:
@@ -43,6 +45,53 @@ async def test_demo_shows_a_cascade_ends_by_itself_and_counts_what_was_sent(tmp_
     seen, sent = re.findall(r"liquidations: ([\d,]+) seen of ([\d,]+) sent", done.err)[0]
     assert seen == sent != "0"
     assert "lost 0" in done.err
+
+
+async def test_every_alert_of_the_demo_arrives_at_each_kind_of_receiver_in_the_form_it_wants(
+    tmp_path: Path,
+) -> None:
+    done = await regimes(
+        tmp_path, "demo", "--scenario", "cascade", "--speed", "600", "--duration", "3600", "--json"
+    )
+    assert done.code == 0, done.err
+    messages = [line["message"] for line in done.lines() if "message" in line]
+    delivered, arrived = re.findall(
+        r"alerts: ([\d,]+) messages delivered to 4 receivers, ([\d,]+) arrived", done.err
+    )[0]
+    assert delivered == arrived == str(len(messages))
+    assert re.search(r"arrived.*, lost 0$", done.err, flags=re.MULTILINE)
+    assert {one["target"] for one in messages} == {"discord", "telegram", "slack", "http"}
+    assert {one["target"] for one in messages if one["changes"]} == {"discord", "telegram"}
+    bodies = [one["body"] for one in messages if one["target"] == "http"]
+    assert [faults(body) for body in bodies] == [[]] * len(bodies)
+    known = {line["id"] for line in done.lines() if "event_type" in line}
+    assert {body["id"] for body in bodies if body["source"] == "CASCADE"} <= known
+    assert any(body["phase"] == "closed" for body in bodies)
+
+
+async def test_the_demo_touches_neither_the_users_webhooks_nor_the_users_database(tmp_path: Path) -> None:
+    async with Receiver().serving() as receiver:
+        done = await regimes(
+            tmp_path,
+            "demo",
+            "--scenario",
+            "cascade",
+            "--speed",
+            "600",
+            "--duration",
+            "600",
+            WEBHOOKS_ALL=f"{receiver.base}/mine",
+            WEBHOOKS_ADMIN=f"{receiver.base}/mine",
+            DB_URL=f"sqlite:///{tmp_path / 'mine.db'}",
+            REGIMES__DELIVERY__ALLOW_CIDRS="127.0.0.0/8",
+            REGIMES__DELIVERY__FALLBACK="http-all-1",
+        )
+    assert done.code == 0, done.err
+    for target in ("discord", "telegram", "slack", "http"):
+        assert re.search(rf"^  {target} +(new|edit) ", done.out, flags=re.MULTILINE), target
+    assert "alerts: " in done.out
+    assert receiver.seen == []
+    assert contents(tmp_path) == []
 
 
 async def test_two_runs_of_one_seed_open_the_same_events(tmp_path: Path) -> None:

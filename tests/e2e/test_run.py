@@ -2,6 +2,7 @@ import json
 import signal
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from regimes.clock import SystemClock
@@ -145,3 +146,15 @@ async def test_a_clock_an_hour_off_is_said_and_corrected(tmp_path: Path) -> None
             await service.says("stream_connected")
             service.signal(signal.SIGTERM)
             assert await service.ends(timeout_s=10) == 0
+
+
+async def test_the_service_serves_its_dashboard_and_a_taken_port_stops_the_start(tmp_path: Path) -> None:
+    async with live_exchange() as exchange, started(tmp_path, "run", **against(exchange)) as service:
+        address = json.loads(await service.says("web_listens"))["address"]
+        await service.says("stream_connected")
+        async with aiohttp.ClientSession(address) as client, client.get("/api/features") as answer:
+            assert set((await answer.json())["packages"]) == {*SYMBOLS, "ALL"}
+        port = address.rpartition(":")[2]
+        second = await regimes(tmp_path, "run", **against(exchange, REGIMES__WEB__PORT=port))
+    assert second.code == 2
+    assert f"web.port = {port}" in second.err

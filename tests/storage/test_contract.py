@@ -1,12 +1,13 @@
 import asyncio
 from collections import Counter
 
+import msgspec
 import pytest
 
 from regimes.alerting.records import Action, Reason, Silence
 from regimes.errors import ConfigError, DataError
 from regimes.events import Phase, Severity
-from regimes.storage.base import EventQuery, ReadingRow, Step
+from regimes.storage.base import EventQuery, Liquidated, ReadingRow, Step
 from regimes.storage.store import Store
 
 from .samples import NOW_MS, attempt, decision, delivered, deliveries, delivery, event, liquidation
@@ -52,6 +53,7 @@ async def test_an_empty_storage_answers_everything_with_nothing(storage: Store) 
     assert list(await storage.deliveries(event_id=None, status=None, limit=5)) == []
     assert list(await storage.claim("chat", now_ms=NOW_MS, lease_ms=1, limit=5)) == []
     assert await storage.next_due_ms("chat") is None
+    assert await storage.last_state() is None
     assert await storage.endpoints() == {}
     assert list(await storage.silences()) == []
     await storage.commit(Step())
@@ -172,6 +174,44 @@ async def test_states_after_one_come_in_the_order_they_were_stored(storage: Stor
     assert list(after) == states[4:]
     assert len(await storage.states_after(states[0].id, 0, limit=2) or []) == 2
     assert await storage.states_after(states[8].id, states[8].revision, limit=5) == []
+    assert await storage.states_after("", 0, limit=3) == states[:3]
+    assert await storage.last_state() == (states[8].id, states[8].revision)
+
+
+async def test_deliveries_are_listed_in_pages(storage: Store) -> None:
+    made = [
+        delivery(f"d{n}", revision=n, created_ms=NOW_MS + n // 3, collapse_key=f"k{n}", endpoint=f"e{n % 2}")
+        for n in range(10)
+    ]
+    await storage.commit(deliveries(*made))
+    seen: list[str] = []
+    before = None
+    while page := await storage.deliveries(event_id=None, status=None, limit=3, before=before):
+        seen += [one.id for one in page]
+        before = (page[-1].created_ms, page[-1].id)
+    assert seen == [one.id for one in reversed(made)]
+    only = await storage.deliveries(event_id=None, status="pending", limit=9, endpoint="e1")
+    assert [one.id for one in only] == ["d9", "d7", "d5", "d3", "d1"]
+    one = await storage.delivery("d4")
+    assert one is not None
+    assert (one.id, one.message) == ("d4", made[4].message)
+    assert await storage.delivery("none") is None
+
+
+async def test_liquidations_are_summed_by_steps_of_time(storage: Store) -> None:
+    began_ms = NOW_MS // 60_000 * 60_000
+    rows = [liquidation(began_ms + n * 20_000, symbol="ETH/USDT" if n == 4 else "BTC/USDT") for n in range(7)]
+    rows.append(msgspec.structs.replace(rows[0], closed="short", quote_usd=5.5))
+    await storage.add_liquidations(rows)
+    await storage.flush()
+    usd = rows[0].quote_usd
+    span = {"from_ms": began_ms, "to_ms": began_ms + 120_000, "step_ms": 60_000}
+    (first, second) = await storage.liquidated(symbol="BTC/USDT", **span)
+    assert first == Liquidated(began_ms, first.long_usd, 5.5, 4)
+    assert second == Liquidated(began_ms + 60_000, second.long_usd, 0.0, 2)
+    assert (first.long_usd, second.long_usd) == pytest.approx((3 * usd, 2 * usd))
+    (first, second) = await storage.liquidated(symbol=None, **span)
+    assert (first.count, second.count) == (4, 3)
 
 
 async def test_decisions_about_a_state_are_kept_each(storage: Store) -> None:

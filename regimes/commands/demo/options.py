@@ -29,6 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
     seed: int = 1
     scenario: str = "mixed"
+    port: int | None = None
     once: bool = False
     as_json: bool = False
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from regimes.commands import words
 from regimes.commands.output import console
+from regimes.commands.receiver import Received
 from regimes.events import Event, body
 from regimes.package import encode
 
@@ -29,6 +30,10 @@ class Screen(Protocol):
 
     def event(self, event: Event) -> None:
         """Show one state of an episode."""
+        ...
+
+    def message(self, received: Received) -> None:
+        """Show a message as its reader would see it."""
         ...
 
     def packages(self, packages: Packages) -> None:
@@ -56,6 +61,9 @@ class LiveTable:
     def event(self, event: Event) -> None:
         self._live.console.print(Text(words.event_line(event), style=words.event_style(event)))
 
+    def message(self, received: Received) -> None:
+        self._live.console.print(Text(words.message_line(received), style="dim"))
+
     def packages(self, packages: Packages) -> None:
         self._live.update(Group(words.table(packages)), refresh=True)
 
@@ -74,6 +82,9 @@ class Lines:
     def event(self, event: Event) -> None:
         self.say(words.event_line(event))
 
+    def message(self, received: Received) -> None:
+        self.say(words.message_line(received))
+
     def packages(self, packages: Packages) -> None:
         self.say("\n".join(words.lines(packages)))
 
@@ -82,7 +93,7 @@ class Lines:
 
 
 class JsonLines:
-    """One JSON object a line on standard output: packages and events; words go to standard error."""
+    """One JSON object a line on standard output: packages, events and messages; words go to standard error."""
 
     every_s = 5.0
 
@@ -91,6 +102,9 @@ class JsonLines:
 
     def event(self, event: Event) -> None:
         typer.echo(msgspec.json.encode(body(event)))
+
+    def message(self, received: Received) -> None:
+        typer.echo(msgspec.json.encode({"message": received}))
 
     def packages(self, packages: Packages) -> None:
         for package in packages.values():

@@ -8,9 +8,12 @@ from typing import Final
 import numpy as np
 
 from regimes.commands.selftest.check import Check
+from regimes.delivery import signing
+from regimes.delivery.guard import AddressGuard
 from regimes.features import correlation_engine, funding_anomaly, liquidation_cascade, volatility_regime
 from regimes.maths import spot_regime
 from regimes.maths.stats import FloatArray
+from regimes.redact import Redactor
 from regimes.timeframe import MINUTE_MS
 
 _NOW_MS: Final = 1_738_000_000_000
@@ -18,7 +21,7 @@ _NOW_MS: Final = 1_738_000_000_000
 
 def checks() -> Sequence[Check]:
     """Every worked example."""
-    return [*_cascades(), *_funding(), *_volatility(), *_regimes(), *_correlation()]
+    return [*_cascades(), *_funding(), *_volatility(), *_regimes(), *_correlation(), *_webhooks()]
 
 
 def _cascades() -> Sequence[Check]:
@@ -135,3 +138,32 @@ def _pair(n: int, r: float) -> tuple[FloatArray, FloatArray]:
     """Two series whose correlation is r: a sine, and r of it with the rest of a cosine."""
     turn = 2 * np.pi * np.arange(n) / n
     return np.sin(turn) * 0.01, (r * np.sin(turn) + sqrt(1 - r * r) * np.cos(turn)) * 0.01
+
+
+def _webhooks() -> Sequence[Check]:
+    return [
+        # The example of standardwebhooks.com, which every library for it is tested with.
+        Check(
+            "webhooks",
+            "Standard Webhooks signature",
+            _signature,
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+        Check("webhooks", "metadata services stay closed", lambda: _refused("169.254.169.254"), True),
+        Check("webhooks", "private addresses stay closed", lambda: _refused("10.0.0.1"), True),
+        Check("webhooks", "a webhook URL is masked", _masked, "to ***"),
+    ]
+
+
+def _signature() -> str:
+    (key,) = signing.parse_secrets("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    message_id, body = "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}'
+    return signing.sign([key], message_id=message_id, timestamp_s=1614265330, body=body)
+
+
+def _refused(address: str) -> bool:
+    return AddressGuard().refusal(address) is not None
+
+
+def _masked() -> str:
+    return Redactor()(f"to https://discord.com/api/webhooks/{'1' * 18}/{'x' * 60}")

@@ -5,16 +5,20 @@ from rich.text import Text
 
 from regimes.commands.output import console
 from regimes.commands.running import ExitCode, run_to_end
-from regimes.commands.selftest import sockets
+from regimes.commands.selftest import sockets, storage, webhooks
 from regimes.commands.selftest.check import Result, run
 from regimes.commands.selftest.examples import checks
 from regimes.logs import LogSettings, configure
 
 
 def execute(component: str | None, *, full: bool, verbose: bool) -> ExitCode:
-    """Check one signal, or all of them and the loopback exchange; CHECK_FAILED on any failure."""
+    """Check one part, or all of them and the loopback exchange; CHECK_FAILED on any failure."""
     configure(LogSettings(level="INFO" if verbose else "CRITICAL"))
     results = [run(check) for check in checks() if component in {None, check.component}]
+    if component in {None, "storage"}:
+        results += run_to_end(storage.check())
+    if component in {None, "webhooks"}:
+        results += run_to_end(webhooks.check())
     if component is None:
         results += run_to_end(sockets.check(full=full))
     shown = console()

@@ -2,12 +2,12 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from regimes.clock import ScaledClock
 from regimes.commands.selftest.check import Result
+from regimes.commands.selftest.waiting import until
 from regimes.config import Settings
 from regimes.config.settings import Origin, settings_type
 from regimes.features.base import Status
@@ -20,7 +20,6 @@ from regimes.timeframe import HOUR_MS
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 START_MS: Final = 1_737_982_800_000
 BURST: Final = 2_000
-WAIT_S: Final = 60.0
 
 
 async def check(*, full: bool) -> list[Result]:
@@ -50,7 +49,7 @@ def _settings(base_url: str, cache: Path) -> Settings:
 
 
 async def _connected(pipeline: Pipeline, running: asyncio.Task[None]) -> list[Result]:
-    ok = await _until(lambda: running.done() or _all_connected(pipeline))
+    ok = await until(lambda: running.done() or _all_connected(pipeline))
     if running.done():
         running.result()
     streams = ", ".join(f"{s.venue} {s.stream}" for s in pipeline.status() if s.connected)
@@ -80,7 +79,7 @@ async def _full(pipeline: Pipeline, exchange: LoopbackExchange, clock: ScaledClo
 async def _burst(pipeline: Pipeline, exchange: LoopbackExchange) -> Result:
     before = _received(pipeline)
     sent = await exchange.faults.burst(BURST, per_segment=200)
-    ok = await _until(lambda: _received(pipeline) - before >= BURST)
+    ok = await until(lambda: _received(pipeline) - before >= BURST)
     return Result(
         "exchange", f"a burst of {BURST:,} liquidations", ok, str(sent), str(_received(pipeline) - before)
     )
@@ -89,7 +88,7 @@ async def _burst(pipeline: Pipeline, exchange: LoopbackExchange) -> Result:
 async def _cut(pipeline: Pipeline, exchange: LoopbackExchange) -> Result:
     before = sum(stream.reconnects for stream in pipeline.status())
     await exchange.faults.close(1006)
-    ok = await _until(lambda: _all_connected(pipeline) and _reconnects(pipeline) > before)
+    ok = await until(lambda: _all_connected(pipeline) and _reconnects(pipeline) > before)
     return Result(
         "exchange", "a cut connection is dialled again", ok, "connected", f"{_reconnects(pipeline)} redials"
     )
@@ -99,7 +98,7 @@ async def _every_signal(pipeline: Pipeline, clock: ScaledClock) -> Result:
     def all_ok() -> bool:
         return all(r.status is Status.OK for r in pipeline.engine.latest.values() if r.symbol != MARKET)
 
-    ok = await _until(lambda: all_ok() or clock.now_ms() > START_MS + 6 * HOUR_MS)
+    ok = await until(lambda: all_ok() or clock.now_ms() > START_MS + 6 * HOUR_MS)
     waiting = sorted(
         {f"{r.feature} {r.status}" for r in pipeline.engine.latest.values() if r.status is not Status.OK}
     )
@@ -119,14 +118,3 @@ def _received(pipeline: Pipeline) -> int:
 
 def _reconnects(pipeline: Pipeline) -> int:
     return sum(stream.reconnects for stream in pipeline.status())
-
-
-async def _until(condition: Callable[[], bool]) -> bool:
-    """Wait until something is so; False when it is not within a minute."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while not condition():  # noqa: ASYNC110  # counters have no event to wait for
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        return False
-    return True

@@ -34,6 +34,8 @@ _THROTTLED: Final = ("binance", "okx")
 
 
 _ZONES_A_TICK: Final = 32
+_WATCHED_SHARE: Final = 0.9
+"""Of an hour, for it to count among those a cascade is compared with."""
 
 
 class LiquidationCascade(Feature):
@@ -62,6 +64,7 @@ class LiquidationCascade(Feature):
         self._coverage = Coverage(DAY_MS, frozenset(universe.symbols), MARKET)
         self._now_ms = 0
         self._next_zones = 0
+        self._hour = 0
         self.refused = 0
         """Liquidations larger than any could be."""
 
@@ -110,6 +113,7 @@ class LiquidationCascade(Feature):
             "now_ms": self._now_ms,
             "refused": self.refused,
             "next_zones": self._next_zones,
+            "hour": self._hour,
             "coverage": self._coverage.snapshot(),
             "trackers": {tracker.symbol: tracker.gist() for tracker in self._everyone()},
             "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
@@ -118,7 +122,7 @@ class LiquidationCascade(Feature):
     def restore(self, snapshot: Snapshot) -> None:
         """Take back a snapshot; symbols configured since begin empty, others are let go."""
         self._now_ms, self.refused = snapshot["now_ms"], snapshot["refused"]
-        self._next_zones = snapshot["next_zones"]
+        self._next_zones, self._hour = snapshot["next_zones"], snapshot["hour"]
         self._coverage.restore(snapshot["coverage"])
         for tracker in self._everyone():
             if tracker.symbol in snapshot["trackers"]:
@@ -158,6 +162,7 @@ class LiquidationCascade(Feature):
     def _tick(self, tick: Tick) -> Output:
         self._coverage.begin(tick.ts_ms)
         before_ms, self._now_ms = self._now_ms, max(self._now_ms, tick.ts_ms)
+        self._close_hour()
         if self._now_ms // MINUTE_MS != before_ms // MINUTE_MS:
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
@@ -172,6 +177,17 @@ class LiquidationCascade(Feature):
                 readings.append(reading)
                 events += [event] if event is not None else []
         return Output(readings, events)
+
+    def _close_hour(self) -> None:
+        """Once an hour has ended, let each symbol know whether it was watched."""
+        hour = self._now_ms // HOUR_MS
+        if hour == self._hour:
+            return
+        self._hour = hour
+        start_ms, end_ms = (hour - 1) * HOUR_MS, hour * HOUR_MS
+        for tracker in self._everyone():
+            share = self._coverage.observed_share(tracker.symbol, start_ms, end_ms)
+            tracker.baseline.close(hour - 1, watched=share >= _WATCHED_SHARE)
 
     def _refresh_zones(self) -> None:
         """Work out the zones of some symbols, in turn, so that no tick takes long however many there are."""
@@ -258,6 +274,7 @@ class LiquidationCascade(Feature):
             "velocity_usd_per_hour": cascade.velocity_of(sums),
             "intensity_usd_per_hour": rules.per_hour(intensity),
             "severity": severity,
+            "severity_relative": tracker.severity_relative(),
             "label": label,
             "long_usd": long / 100,
             "short_usd": (total - long) / 100,

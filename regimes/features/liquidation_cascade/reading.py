@@ -12,7 +12,8 @@ class CascadeReading(Reading, frozen=True, kw_only=True):
     n: whole minutes watched in the last 24 h. Sums are of what was *seen*; with `is_lower_bound` there was more:
     the venue publishes only some, or part of the 24 h was not watched. label: INFO, WARNING or CRITICAL, None
     without a cascade. duration_hours: since the onset of the episode now open, None without one.
-    intensity_usd_per_hour: the present pace, over the last minutes.
+    intensity_usd_per_hour: the present pace, over the last minutes. severity_relative: the last 60 minutes against
+    the symbol's own watched hours of 30 days, 1 (usual) to 5, None while fewer than needed were watched.
     dropped: liquidations let go before 24 h because there were too many.
     """
 
@@ -21,6 +22,7 @@ class CascadeReading(Reading, frozen=True, kw_only=True):
     velocity_usd_per_hour: float | None = None
     intensity_usd_per_hour: float | None = None
     severity: int | None = None
+    severity_relative: int | None = None
     label: str | None = None
     long_usd: float | None = None
     short_usd: float | None = None

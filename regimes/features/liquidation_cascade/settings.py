@@ -50,6 +50,13 @@ class CascadeSettings(FeatureSettings):
         le=1440,
         description="minutes that must have been watched in the last 24 h before the reading stops warming",
     )
+    relative_hours_needed: int = Field(
+        default=24,
+        ge=3,
+        le=720,
+        description="watched hours before a symbol's cascades are also judged against its own hours; until then dollars "
+        "alone decide; lower = sooner, less certain",
+    )
     wall_multiple: float = Field(
         default=5.0,
         gt=1,

@@ -7,6 +7,7 @@ import msgspec
 from regimes.events import Event, Phase
 from regimes.features.base import Status
 from regimes.features.latch import Episode
+from regimes.features.liquidation_cascade.baseline import Baseline
 from regimes.features.liquidation_cascade.settings import CascadeSettings
 from regimes.maths import cascade
 from regimes.timeframe import HOUR_MS, MINUTE_MS
@@ -25,6 +26,7 @@ class Rules(msgspec.Struct, frozen=True):
     intensity_ms: int
     calm_fraction: float
     calm_ms: int
+    hours_needed: int
 
     @classmethod
     def of(cls, settings: CascadeSettings, multiple: float = 1.0) -> "Rules":
@@ -36,6 +38,7 @@ class Rules(msgspec.Struct, frozen=True):
             intensity_ms=settings.intensity_minutes * MINUTE_MS,
             calm_fraction=settings.calm_fraction,
             calm_ms=settings.calm_minutes * MINUTE_MS,
+            hours_needed=settings.relative_hours_needed,
         )
 
     def severity(self, cents: list[int]) -> int:
@@ -76,9 +79,11 @@ class Tracker:
         self.symbol = symbol
         self.rules = rules
         self.window = EventWindow((rules.intensity_ms, *_VELOCITY_SPANS_MS), capacity)
+        self.baseline = Baseline(rules.hours_needed)
         self.episode = Episode(alert_from=rules.alert_from)
         self.episode_cents = 0
         self.peak_cents = 0
+        self.relative_peak: int | None = None
         self.status: Status | None = None
         self.dirty = True
         self._due_ms: int | None = 0
@@ -93,6 +98,7 @@ class Tracker:
         if not self.window.add(ts_ms, cents, is_long=is_long):
             return False
         self.dirty = True
+        self.baseline.add(ts_ms, cents)
         started_ms = self.episode.started_ms
         if started_ms is not None and ts_ms >= started_ms:
             self.episode_cents += cents
@@ -117,7 +123,7 @@ class Tracker:
             level = self._level_while_open(sums, now_ms, blind=blind)
         else:
             level, onset_ms = self._level_to_open(sums, blind=blind)
-        event = self.episode.step(level, now_ms, make, onset_ms=onset_ms)
+        event = self._tell(level, now_ms, make, onset_ms)
         if event is not None and event.phase is Phase.CLOSED:
             self._spent_until_ms, self._calm_since_ms = now_ms, None
             self._aftermath_cents = ceil(self.peak_cents * self.rules.calm_fraction)
@@ -134,6 +140,8 @@ class Tracker:
             "episode": msgspec.structs.asdict(self.episode),
             "episode_cents": self.episode_cents,
             "peak_cents": self.peak_cents,
+            "relative_peak": self.relative_peak,
+            "baseline": self.baseline.snapshot(),
             "status": self.status,
             "dirty": self.dirty,
             "calm_since_ms": self._calm_since_ms,
@@ -147,6 +155,8 @@ class Tracker:
         self.episode = Episode(**snapshot["episode"])
         self.episode_cents = snapshot["episode_cents"]
         self.peak_cents = snapshot["peak_cents"]
+        self.relative_peak = snapshot["relative_peak"]
+        self.baseline.restore(snapshot["baseline"])
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
         self.dirty = snapshot["dirty"]
         self._calm_since_ms = snapshot["calm_since_ms"]
@@ -158,6 +168,24 @@ class Tracker:
             self._due_ms = 0 if self.episode.is_open else None
         else:
             self.dirty, self._headroom_cents, self._due_ms = True, 0, 0
+
+    def severity_relative(self) -> int | None:
+        """The last 60 minutes against the symbol's own hours, 1 (usual) to 5; None while those are too few."""
+        return self.baseline.severity(self.window.sums()[1], self.window.count(1))
+
+    def _tell(
+        self, level: int, now_ms: int, make: Callable[[Phase, int, int], Event], onset_ms: int | None
+    ) -> Event | None:
+        """Move the episode by its level; or say that it has become more unusual than it was."""
+        was_open = self.episode.is_open
+        relative = self.severity_relative() if was_open or level else None
+        rises = was_open and (relative or 1) > (self.relative_peak or 1)
+        if rises or not was_open:
+            self.relative_peak = relative
+        event = self.episode.step(level, now_ms, make, onset_ms=onset_ms)
+        if event is None and rises:
+            return self.episode.update(make)
+        return event
 
     def _level_while_open(self, sums: list[int], now_ms: int, *, blind: bool) -> int:
         """The severity, held at the alert's lowest until it has been calm for long enough; then 0."""
@@ -193,7 +221,8 @@ class Tracker:
         """Work out when there is something to do again: after how much money, and at what time."""
         if self.episode.is_open:
             peak = self.episode.peak
-            self._headroom_cents = _FAR if peak == cascade.WORST else self.rules.missing(sums[1:], peak + 1)
+            worse = _FAR if peak == cascade.WORST else self.rules.missing(sums[1:], peak + 1)
+            self._headroom_cents = min(worse, self._missing_to_be_less_usual(sums[1]))
             self._due_ms = 0
             return
         fresh = self._fresh(sums)
@@ -201,3 +230,8 @@ class Tracker:
             self.rules.missing(fresh[1:], self.rules.alert_from), self._aftermath_cents - sums[0]
         )
         self._due_ms = None
+
+    def _missing_to_be_less_usual(self, cents: int) -> int:
+        """Cents that must still come in this hour before the relative severity can exceed its peak."""
+        bounds, peak = self.baseline.bounds(), self.relative_peak or 1
+        return _FAR if bounds is None or peak == cascade.WORST else max(0, bounds[peak - 1] - cents)

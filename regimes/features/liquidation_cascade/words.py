@@ -55,6 +55,10 @@ def _description(tracker: Tracker, reading: CascadeReading) -> str:
             f"{percent(long / total if total else 0.0, 0)} of it longs, the largest {usd(reading.largest_usd or 0.0)}."
         ),
     ]
+    if tracker.relative_peak is None:
+        parts.append("Judged by dollars alone: too few hours watched to say what is usual here.")
+    else:
+        parts.append(f"Against its own last 30 days: {tracker.relative_peak} of 5 at its peak.")
     if isinstance(reading, SymbolCascadeReading):
         parts += _zones_in_words(reading)
     if reading.is_lower_bound:
@@ -90,6 +94,7 @@ def _data(tracker: Tracker, reading: CascadeReading) -> dict[str, Any]:
     episode = {
         "episode_usd": tracker.episode_cents / 100,
         "peak_severity": tracker.episode.peak,
+        "peak_severity_relative": tracker.relative_peak,
         "peak_intensity_usd_per_hour": tracker.rules.per_hour(tracker.peak_cents),
         "intensity_minutes": tracker.rules.intensity_ms // MINUTE_MS,
     }

@@ -1,4 +1,4 @@
-"""The command line: reads options, leaves the work to `regimes.commands`."""
+"""The commands that run, show and check; and every way in which one can fail."""
 
 import sys
 import traceback
@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
+from regimes.cli import alerts
+from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
-from regimes.config import Settings, load
-from regimes.errors import ConfigError, VenueError
+from regimes.errors import ConfigError, StorageError, VenueError
 
 app = typer.Typer(
     name="regimes",
@@ -32,17 +33,14 @@ class Component(StrEnum):
     VOLATILITY = "volatility"
     REGIMES = "regimes"
     CORRELATION = "correlation"
+    WEBHOOKS = "webhooks"
+    STORAGE = "storage"
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"regimes {__version__}")
         raise typer.Exit
-
-
-def _settings(context: typer.Context) -> Settings:
-    config: Path | None = context.obj
-    return load(config)
 
 
 @app.callback()
@@ -56,7 +54,7 @@ def root(
     ] = False,
 ) -> None:
     """Tells, in seconds, what regime the crypto market is in."""
-    context.obj = config
+    invocation_of(context).config = config
 
 
 @app.command()
@@ -64,7 +62,7 @@ def run(context: typer.Context) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from regimes.commands import run as command  # noqa: PLC0415  # keeps --help and --version quick
 
-    command.execute(_settings(context))
+    command.execute(settings_of(context))
 
 
 def _moment(text: str) -> datetime:
@@ -97,6 +95,9 @@ def demo(
     scenario: Annotated[
         str, typer.Option(help="calm, cascade, funding-spike, vol-explosion, correlation-break or mixed.")
     ] = "mixed",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the dashboard; 0 = any free one (8000).")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print one full combined package and exit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
 ) -> None:
@@ -111,10 +112,11 @@ def demo(
         duration_s=duration,
         seed=seed,
         scenario=scenario,
+        port=port,
         once=once,
         as_json=as_json,
     )
-    raise typer.Exit(command.execute(_settings(context), options))
+    raise typer.Exit(command.execute(settings_of(context), options))
 
 
 @app.command()
@@ -125,7 +127,7 @@ def features(
     """Compute the combined package once for the configured symbols and print it."""
     from regimes.commands import features as command  # noqa: PLC0415
 
-    command.execute(_settings(context), as_json=as_json)
+    command.execute(settings_of(context), as_json=as_json)
 
 
 @app.command("check-config")
@@ -133,15 +135,15 @@ def check_config(context: typer.Context) -> None:
     """Print the values in effect, where each came from, and what the start will cost."""
     from regimes.commands import check_config as command  # noqa: PLC0415
 
-    command.execute(_settings(context))
+    command.execute(settings_of(context))
 
 
 @app.command()
 def doctor(context: typer.Context) -> None:
-    """Say what is wrong with configuration, network, clock and disk, and what to do."""
+    """Say what is wrong with configuration, network, clock, disk, database and endpoints, and what to do."""
     from regimes.commands import doctor as command  # noqa: PLC0415
 
-    raise typer.Exit(command.execute(context.obj))
+    raise typer.Exit(command.execute(invocation_of(context).config))
 
 
 @app.command()
@@ -149,7 +151,7 @@ def selftest(
     full: Annotated[
         bool, typer.Option("--full", help="Also the whole pipeline, a burst and a broken connection.")
     ] = False,
-    component: Annotated[Component | None, typer.Option(help="Check one signal only.")] = None,
+    component: Annotated[Component | None, typer.Option(help="Check one part only.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show each value.")] = False,
 ) -> None:
     """Check this installation; exit code 1 on any failure."""
@@ -158,20 +160,25 @@ def selftest(
     raise typer.Exit(command.execute(component.value if component else None, full=full, verbose=verbose))
 
 
+alerts.register(app)
+
+
 def main() -> None:
     """Run the command line; every way to fail has its exit code and its words on standard error."""
+    invocation = Invocation()
     try:
-        app()
+        app(obj=invocation)
     except ConfigError as error:
-        _fail("configuration", error, ExitCode.CONFIG)
+        _fail("configuration", str(error), ExitCode.CONFIG, invocation)
     except VenueError as error:
-        _fail("exchange", error, ExitCode.VENUE)
+        _fail("exchange", str(error), ExitCode.VENUE, invocation)
+    except StorageError as error:
+        _fail("database", str(error), ExitCode.STORAGE, invocation)
     except Exception:  # noqa: BLE001  # the last place: a bug is shown whole and has its own exit code
-        traceback.print_exc()
-        sys.exit(ExitCode.BUG)
+        _fail("bug", traceback.format_exc(), ExitCode.BUG, invocation)
 
 
-def _fail(about: str, error: Exception, code: ExitCode) -> None:
-    for line in str(error).splitlines():
-        typer.echo(f"{about}: {line}", err=True)
+def _fail(about: str, words: str, code: ExitCode, invocation: Invocation) -> None:
+    for line in invocation.redact(words).splitlines():
+        typer.echo(line if code is ExitCode.BUG else f"{about}: {line}", err=True)
     sys.exit(code)

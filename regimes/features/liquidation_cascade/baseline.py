@@ -1,0 +1,89 @@
+from array import array
+from bisect import bisect_right
+from typing import Any, Final
+
+import numpy as np
+
+from regimes.timeframe import HOUR_MS
+
+HOURS: Final = 720
+QUANTILES: Final = (0.90, 0.97, 0.99, 0.997)
+"""Of a symbol's own hours; from them on the relative severity is 2, 3, 4 and 5."""
+FEWEST_EVENTS: Final = 3
+
+
+class Baseline:
+    """What is usual for one symbol: the money of each watched clock hour of the last 30 days.
+
+    hours_needed: watched hours before there are bounds. Hours that were not watched count as unknown, not as quiet.
+    """
+
+    def __init__(self, hours_needed: int) -> None:
+        self.hours_needed = hours_needed
+        self._hour = 0
+        self._cents = array("q", bytes(8 * HOURS))
+        self._watched = array("b", bytes(HOURS))
+        self._bounds: tuple[int, ...] | None = None
+        self._stale = False
+
+    def add(self, ts_ms: int, cents: int) -> None:
+        """Count one liquidation in its own hour, also when it comes late."""
+        hour = ts_ms // HOUR_MS
+        if hour > self._hour:
+            self._turn_to(hour)
+        if hour > self._hour - HOURS:
+            slot = hour % HOURS
+            self._cents[slot] += cents
+            self._stale |= bool(self._watched[slot])
+
+    def close(self, hour: int, *, watched: bool) -> None:
+        """Say of an hour that has ended (counted from 1970) whether it was watched."""
+        self._turn_to(hour + 1)
+        self._watched[hour % HOURS] = watched
+        self._stale = True
+
+    @property
+    def hours(self) -> int:
+        """How many hours were watched."""
+        return sum(self._watched)
+
+    def bounds(self) -> tuple[int, ...] | None:
+        """Cents an hour from which the relative severity is 2, 3, 4 and 5; None while too little was watched."""
+        if self._stale:
+            self._bounds, self._stale = self._work_out(), False
+        return self._bounds
+
+    def severity(self, cents: int, events: int) -> int | None:
+        """From 1 (usual) to 5 for the money and number of liquidations of the last 60 minutes.
+
+        Fewer than three liquidations are never unusual: it takes more than one to make a cascade.
+        """
+        bounds = self.bounds()
+        if bounds is None:
+            return None
+        return 1 + bisect_right(bounds, cents) if events >= FEWEST_EVENTS else 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state."""
+        return {"hour": self._hour, "cents": self._cents.tobytes(), "watched": self._watched.tobytes()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take back a snapshot."""
+        self._hour = snapshot["hour"]
+        self._cents, self._watched = array("q", snapshot["cents"]), array("b", snapshot["watched"])
+        self._stale = True
+
+    def _turn_to(self, hour: int) -> None:
+        """Make room for an hour by forgetting those 30 days before it and before those that were skipped."""
+        for later in range(max(self._hour + 1, hour - HOURS + 1), hour + 1):
+            self._cents[later % HOURS] = self._watched[later % HOURS] = 0
+        if hour > self._hour:
+            self._hour, self._stale = hour, True
+
+    def _work_out(self) -> tuple[int, ...] | None:
+        watched = np.frombuffer(self._watched, dtype=np.bool_)
+        if int(watched.sum()) < self.hours_needed:
+            return None
+        found = np.quantile(np.frombuffer(self._cents, dtype=np.int64)[watched], QUANTILES)
+        # Where most hours are empty, a quantile is 0; nothing at all is never unusual.
+        return tuple(max(1, int(cents)) for cents in np.ceil(found).tolist())

@@ -1,0 +1,319 @@
+"""The event stream: one source, many readers, each frame encoded once and written straight to each transport.
+
+Events stand in one shared log; a reader is a position in it, so that a slow one costs nothing. One that has fallen
+out of the log, or comes back with `Last-Event-ID`, goes on from storage. Readings conflate: a reader that is behind
+gets the newest state when it has caught up, and is told how much it missed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from regimes.clock import SystemClock
+from regimes.events import EventBody
+from regimes.web.channel import Channel
+from regimes.web.client import Client, View
+from regimes.web.frames import HEARTBEAT, frame, parse_state, state_of
+from regimes.web.live import Live
+from regimes.web.log import EventLog
+from regimes.web.shapes import Features, Market
+from regimes.web.source import Turn, WebSource
+from regimes.web.stored import PAGE, StoredStates
+
+TURN_CLIENTS: Final = 200
+PERIOD_S: Final = 0.25
+STATUS_S: Final = 5.0
+LOOK_S: Final = 1.0
+HEARTBEAT_S: Final = 15.0
+STUCK_S: Final = 60.0
+BEGIN_S: Final = 2.0
+_NOTHING_YET: Final = Features(
+    timestamp="1970-01-01T00:00:00Z",
+    market=Market("NORMAL", "nothing is known yet", [], []),
+    packages={},
+    prices={},
+)
+_log = structlog.get_logger(__name__)
+
+
+class HubCounts(msgspec.Struct):
+    """Since the start. deliveries: frames given to clients. conflated: readings left out for slow ones. stuck: cut off."""
+
+    deliveries: int = 0
+    conflated: int = 0
+    stuck: int = 0
+    resumed: int = 0
+
+
+class Hub:
+    """`took` and `wrote` are called by the running program, `join` by a request; `run` does the rest."""
+
+    def __init__(self, source: WebSource, live: Live) -> None:
+        self.counts = HubCounts()
+        self.log = EventLog()
+        self._source = source
+        self._live = live
+        self._real = SystemClock()
+        self._clients: dict[Client, None] = {}
+        self._behind: dict[Client, None] = {}
+        self._channels: dict[View, Channel] = {}
+        self._wake = asyncio.Event()
+        self._stored = StoredStates(source.storage)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told: tuple[Any, ...] = ()
+        self._told_at = self._looked_at = self._beaten_at = self._real.monotonic()
+        self._given = 0
+
+    @property
+    def clients(self) -> int:
+        """Streams that are open."""
+        return len(self._clients)
+
+    # -- what the program tells -----------------------------------------------------------------------------------
+
+    def took(self, turn: Turn) -> None:
+        """Take note of a turn of the engine, after `Live` has; quick, as it runs inside it."""
+        if turn.liquidations:
+            for channel in self._channels.values():
+                channel.tape.add(turn.liquidations)
+
+    def wrote(self, events: Iterable[EventBody]) -> None:
+        """Take states that have just become durable, in order."""
+        for event in events:
+            self.log.add(event)
+        self._wake.set()
+
+    # -- what readers do ------------------------------------------------------------------------------------------
+
+    async def join(self, transport: asyncio.Transport, view: View, last_state: str) -> Client:
+        """Give a reader its snapshot, then what it missed, then everything new. last_state: where it left off."""
+        client = Client(transport, view, self.log.head, self.log.state)
+        client.resuming = True  # events wait until the snapshot is out
+        self._clients[client] = None
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stored.begun.wait(), BEGIN_S)
+        known = parse_state(last_state)
+        asked = None if known is None else asyncio.create_task(self._stored.page(*known))
+        if asked is not None:
+            # A database that is away keeps nobody from seeing the present state.
+            await asyncio.wait({asked}, timeout=BEGIN_S)
+        is_lost = bool(last_state) and (asked is None or (asked.done() and asked.result() is None))
+        symbols = self._shown(view)
+        await self._live.encode(symbols)
+        self._greet(client, symbols, resume="lost" if is_lost else "resumed" if last_state else "fresh")
+        if asked is None or is_lost:
+            client.resuming = False
+        else:
+            self._start(self._bring_back(client, asked))
+        return client
+
+    def leave(self, client: Client) -> None:
+        """Forget a reader."""
+        self._clients.pop(client, None)
+        self._behind.pop(client, None)
+        channel = self._channels.get(client.view)
+        if channel is not None:
+            channel.clients.pop(client, None)
+            if not channel.clients:
+                del self._channels[client.view]
+        client.ended.set()
+
+    # -- the work -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._start(self._stored.begin(self.log))
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), PERIOD_S)
+            self._wake.clear()
+            try:
+                await self.serve()
+            except Exception:  # noqa: BLE001  # whatever it is
+                # Alerts and the other pages go on; the next round may well succeed.
+                _log.exception("stream_round_failed")
+
+    async def serve(self) -> None:
+        """One round: events first, then readings, those that are behind, how live it all is, a sign of life."""
+        now = self._real.monotonic()
+        if self.log.head != self._given or now - self._looked_at >= LOOK_S:
+            self._given = self.log.head
+            await self._each(self._clients, self._give_events)
+        for channel in [*self._channels.values()]:
+            await self._serve_channel(channel, now)
+        for client in [*self._behind]:
+            await self._attend(client, now)
+        await self._tell_status(now)
+        if now - self._beaten_at >= HEARTBEAT_S:
+            self._beaten_at = now
+            await self._each(self._clients, self._beat)
+
+    async def close(self) -> None:
+        """Say goodbye to every reader and end its stream."""
+        last = frame("status", self._live.status(closing=True))
+        for client in [*self._clients]:
+            if not client.is_full:
+                client.write(last)
+            client.ended.set()
+        for task in self._tasks:
+            task.cancel()
+
+    def _greet(self, client: Client, symbols: list[str], *, resume: str) -> None:
+        """Write the snapshot and let the reader into its channel, with nothing in between."""
+        features = self._live.features(symbols) if symbols else _NOTHING_YET
+        shown = [event for event in self.log.open_events.values() if client.view.shows_event(event)]
+        whole = {
+            "resume": resume,
+            "status": self._live.status(),
+            "features": features,
+            "open_events": shown,
+        }
+        if resume != "resumed":
+            client.cursor, client.state = self.log.head, self.log.state
+        client.write(frame("snapshot", whole, client.state if resume != "resumed" else ""))
+        self.counts.deliveries += 1
+        channel = self._channels.get(client.view)
+        if channel is None:
+            channel = self._channels[client.view] = Channel(client.view, self._live.turn)
+        channel.clients[client] = None
+
+    def _shown(self, view: View) -> list[str]:
+        if self._source.engine is None:
+            return []
+        return [symbol for symbol in self._live.symbols() if view.shows(symbol)]
+
+    def _give_events(self, client: Client) -> None:
+        if client.is_gone:
+            self.leave(client)
+            return
+        log = self.log
+        if client.resuming or client.cursor == log.head:
+            return
+        if client.cursor < log.oldest:
+            client.resuming, client.cursor = True, log.head
+            self._start(self._bring_back(client, self._stored.after(client.state)))
+            return
+        for entry in log.since(client.cursor):
+            if client.is_full:
+                self._is_behind(client)
+                return
+            if entry.state not in client.skipped and client.view.shows_event(entry.event):
+                client.write(entry.frame)
+                self.counts.deliveries += 1
+            client.cursor += 1
+            client.state = entry.state
+        client.skipped = frozenset()
+
+    async def _serve_channel(self, channel: Channel, now: float) -> None:
+        for made in await channel.due(self._live, now):
+
+            def give(client: Client, made: bytes = made) -> None:
+                self._give_reading(client, made)
+
+            await self._each(channel.clients, give)
+
+    def _give_reading(self, client: Client, made: bytes) -> None:
+        if client.offer(made):
+            self.counts.deliveries += 1
+        else:
+            self._is_behind(client)
+            client.conflated += 1
+            self.counts.conflated += 1
+
+    def _is_behind(self, client: Client) -> None:
+        if client.behind_since is None:
+            client.behind_since = self._real.monotonic()
+            self._behind[client] = None
+
+    async def _attend(self, client: Client, now: float) -> None:
+        """See whether a reader that was behind has caught up, or never will."""
+        if client.is_gone:
+            self.leave(client)
+        elif client.is_eased:
+            del self._behind[client]
+            symbols = self._shown(client.view)
+            await self._live.encode(symbols)
+            delayed = self.log.head - client.cursor
+            status = self._live.status(conflated=client.conflated, delayed_events=delayed)
+            client.behind_since, client.conflated = None, 0
+            client.write(frame("status", status))
+            if symbols:
+                client.write(frame("features", self._live.features(symbols)))
+            self._give_events(client)
+        elif client.behind_since is not None and now - client.behind_since > STUCK_S:
+            self.counts.stuck += 1
+            client.abort()
+            self.leave(client)
+
+    async def _tell_status(self, now: float) -> None:
+        if now - self._looked_at < LOOK_S:
+            return
+        self._looked_at = now
+        if not self._clients:
+            return
+        status = self._live.status()
+        connected = [stream.connected for stream in status.streams]
+        gist = (status.state, status.problems, connected, status.progress, status.market)
+        if gist == self._told and now - self._told_at < STATUS_S:
+            return
+        self._told, self._told_at = gist, now
+        made = frame("status", status)
+        await self._each(self._clients, lambda client: self._give_reading(client, made))
+
+    def _beat(self, client: Client) -> None:
+        if not client.is_full:
+            client.write(HEARTBEAT)
+
+    async def _each(self, clients: Iterable[Client], act: Callable[[Client], None]) -> None:
+        """Do something for each reader; other tasks get a turn after some."""
+        for number, client in enumerate([*clients], start=1):
+            act(client)
+            if number % TURN_CLIENTS == 0:
+                await asyncio.sleep(0)
+
+    # -- from storage ---------------------------------------------------------------------------------------------
+
+    async def _bring_back(self, client: Client, asked: Awaitable[list[EventBody] | None]) -> None:
+        """Give a reader what it missed, and let it go on with the log; where storage cannot, it begins anew."""
+        try:
+            missed = await asked
+            if missed is None and not client.is_gone:
+                self._greet(client, self._shown(client.view), resume="lost")
+            await self._catch_up(client, missed or [])
+        except Exception:  # noqa: BLE001  # whatever it is
+            # It will come again and say where it was.
+            _log.exception("stream_resume_failed")
+            client.abort()
+
+    async def _catch_up(self, client: Client, page: list[EventBody]) -> None:
+        """Write what was missed, page by page, as fast as it is taken; then events from the log, none of these again."""
+        self.counts.resumed += 1
+        written: deque[str] = deque(maxlen=2 * PAGE)
+        while page and not client.is_gone:
+            for event in page:
+                await self._give_missed(client, event)
+                written.append(client.state)
+            full = len(page) == PAGE
+            page = (await self._stored.page(page[-1].id, page[-1].revision) or []) if full else []
+        client.skipped = frozenset(written)
+        client.resuming = False
+        self._give_events(client)
+
+    async def _give_missed(self, client: Client, event: EventBody) -> None:
+        while client.is_full and not client.is_gone:
+            self._is_behind(client)
+            await asyncio.sleep(PERIOD_S)
+        client.state = state_of(event)
+        if client.view.shows_event(event):
+            client.write(frame("event", event, client.state))
+            self.counts.deliveries += 1
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

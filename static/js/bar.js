@@ -1,0 +1,106 @@
+// What every page has: the bar, the headline, and the line to the service.
+import { connect } from "./connection.js";
+import { byId, h, setAttribute, setBadge, setText } from "./dom.js";
+import { onPreference, prefer, preference } from "./preferences.js";
+import { isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
+import { liveness, marketLevel } from "./truth.js";
+import { startVoice } from "./voice.js";
+
+const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+
+/** seconds: how often the page wants readings, null for the visitor's choice. */
+export function startPage(seconds = null) {
+  const line = connect(take, seconds ?? Number(preference("interval")));
+  startTheme();
+  startPause();
+  if (byId("interval")) startInterval(line);
+  const say = startVoice();
+  startLiveness(say);
+  startHeadline(say);
+  return { line, say };
+}
+
+function startTheme() {
+  const select = byId("theme");
+  const apply = (theme) => {
+    setAttribute(document.documentElement, "data-theme", theme === "system" ? null : theme);
+    select.value = theme;
+    dispatchEvent(new Event("themechange"));
+  };
+  select.onchange = () => prefer("theme", select.value);
+  onPreference("theme", apply);
+  apply(preference("theme"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("themechange")));
+}
+
+function startInterval(line) {
+  const select = byId("interval");
+  select.value = preference("interval");
+  select.onchange = () => prefer("interval", select.value);
+  onPreference("interval", (value) => {
+    select.value = value;
+    line.pace(Number(value));
+  });
+}
+
+function startPause() {
+  const button = byId("pause");
+  button.onclick = () => pause(!isPaused());
+  view(["pause"], () => {
+    const count = missedEvents();
+    setAttribute(button, "aria-pressed", isPaused());
+    setText(button, isPaused() && count ? `Paused, ${count} new` : isPaused() ? "Paused" : "Pause");
+  }, { always: true });
+}
+
+function startLiveness(say) {
+  const place = byId("live");
+  let before = "";
+  const draw = () => {
+    const { level, text, coarse } = liveness(market.link, market.status, clock);
+    setBadge(place, level, text);
+    if (before && coarse !== before) say(coarse);
+    if (before || coarse === "live") before = coarse;
+  };
+  view(["link", "status"], draw, { always: true });
+}
+
+function startHeadline(say) {
+  const badge = byId("market");
+  let before = "";
+  view(["features"], () => {
+    const { state, why } = market.features.market;
+    setBadge(badge, marketLevel(state), state);
+    setText(byId("summary"), `Market ${state}: ${why}.`);
+    if (before && state !== before) say(`The market is now ${state}`);
+    before = state;
+    document.title = document.title.replace(/^(\w+ · )?/, `${state} · `);
+  }, { always: true });
+  view(["events"], drawBanner, { always: true });
+  onPreference("dismissed", drawBanner);
+  on("resumed", (how) => how === "lost" && say("some events were missed; the list is being read again"));
+}
+
+/** The newest open CRITICAL episode that nobody has put away. */
+function drawBanner() {
+  const dismissed = new Set(preference("dismissed").split(","));
+  const open = [...market.events.values()].filter((event) => event.severity === "CRITICAL" && event.phase !== "closed");
+  const shown = open.filter((event) => !dismissed.has(event.id)).sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
+  const place = byId("headline");
+  const banner = place.querySelector(".banner");
+  const key = shown.map((event) => `${event.id}.${event.revision}`).join();
+  if (banner?.dataset.key === key) return;
+  banner?.remove();
+  byId("summary").hidden = shown.length > 0;
+  if (!shown.length) return;
+  const [newest, ...others] = shown;
+  const more = others.length ? ` And ${others.length} more.` : "";
+  place.append(
+    h("section", { class: "banner", "aria-label": "Critical event", "data-key": key },
+      h("span", { "aria-hidden": "true" }, "■"),
+      h("p", { class: "what" }, `CRITICAL since ${clock(Date.parse(newest.started))}: ${newest.title}.${more}`),
+      h("a", { href: `/#${newest.id}` }, "Open"),
+      h("button", { type: "button", onclick: () => prefer("dismissed", [...shown.map((event) => event.id), ...dismissed].slice(0, 50).join()) }, "Dismiss"),
+    ),
+  );
+}

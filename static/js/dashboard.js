@@ -1,0 +1,71 @@
+// The page for the trader.
+import { startPage } from "./bar.js";
+import { card } from "./cards.js";
+import { Chart, chartLibrary } from "./chart.js";
+import { arrange, byId, h } from "./dom.js";
+import { EventStream } from "./events.js";
+import { correlationMatrix, fundingStrip, timeframeGrid } from "./grids.js";
+import { onPreference, prefer, preference } from "./preferences.js";
+import { mark, market, symbols, view } from "./store.js";
+import { whenReady } from "./waiting.js";
+
+const { say } = startPage();
+whenReady(begin);
+
+const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
+/** What matters most is painted first; the rest follows frame by frame. */
+async function begin() {
+  const { timeframes } = market.status;
+  const cards = h("section", { class: "cards", id: "cards", "aria-label": "Symbols" });
+  byId("content").append(cards);
+  startCards(cards);
+  await nextFrame();
+  const place = h("div", { id: "chart-place" });
+  const symbol = h("select", { id: "symbol", onchange: () => prefer("symbol", symbol.value) });
+  const timeframe = h("select", { id: "timeframe", onchange: () => prefer("timeframe", timeframe.value) }, timeframes.map((each) => h("option", { value: each }, each)));
+  const panel = h("section", { class: "panel beside", id: "chart", "aria-labelledby": "chart-title" },
+    h("header", {}, h("h2", { id: "chart-title" }, "Chart"), h("div", { class: "controls" }, h("label", {}, "Symbol", symbol), h("label", {}, "Bars", timeframe))), place);
+  const grids = [timeframeGrid(timeframes), correlationMatrix(), fundingStrip()];
+  const stream = new EventStream();
+  view(["features"], () => offer(symbol, symbols()));
+  offer(symbol, symbols());
+  byId("content").append(panel, ...grids.map((grid) => grid.node), stream.node);
+  for (const grid of grids) {
+    await nextFrame();
+    view(["features"], grid.draw);
+    grid.draw();
+  }
+  mark("events");
+  const chart = new Chart(place, await chartLibrary(), { say, open: (id) => stream.open(id) });
+  const choose = () => {
+    symbol.value = chosen("symbol", symbols());
+    timeframe.value = chosen("timeframe", timeframes);
+    chart.choose(symbol.value, timeframe.value);
+  };
+  onPreference("symbol", choose);
+  onPreference("timeframe", choose);
+  choose();
+}
+
+const chosen = (name, values) => (values.includes(preference(name)) ? preference(name) : values[0]);
+
+function startCards(place) {
+  const made = new Map();
+  const draw = () => {
+    for (const symbol of symbols()) {
+      if (!made.has(symbol)) made.set(symbol, card(symbol, () => prefer("symbol", symbol)));
+      made.get(symbol).draw();
+    }
+    arrange(place, symbols().map((symbol) => made.get(symbol).node));
+  };
+  view(["features"], draw);
+  draw();
+}
+
+function offer(select, values) {
+  if (select.options.length === values.length) return;
+  const kept = select.value;
+  select.replaceChildren(...values.map((value) => h("option", { value }, value)));
+  select.value = kept;
+}

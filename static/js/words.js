@@ -1,0 +1,80 @@
+// Numbers and names as people read them.
+
+const NONE = "–";
+const formats = new Map();
+
+function digits(least, most) {
+  const key = `${least}/${most}`;
+  if (!formats.has(key)) {
+    formats.set(key, new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: most }));
+  }
+  return formats.get(key);
+}
+
+export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+export function number(value, most = 2, least = 0) {
+  return isNumber(value) ? digits(least, most).format(value) : NONE;
+}
+
+export function price(value) {
+  if (!isNumber(value)) return NONE;
+  const size = Math.abs(value);
+  if (size >= 1000) return number(value, 1, 1);
+  if (size >= 10) return number(value, 2, 2);
+  if (size >= 0.1) return number(value, 4, 4);
+  return String(Number(value.toPrecision(4)));
+}
+
+export function usd(value) {
+  if (!isNumber(value)) return NONE;
+  const size = Math.abs(value);
+  for (const [unit, name] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
+    if (size >= unit) return `${number(value / unit, size / unit >= 100 ? 0 : 2)} ${name} USD`;
+  }
+  return `${number(value, 0)} USD`;
+}
+
+export function percent(fraction, most = 2) {
+  return isNumber(fraction) ? `${number(fraction * 100, most)} %` : NONE;
+}
+
+export function signed(value, most = 2) {
+  if (!isNumber(value)) return NONE;
+  const shown = number(Math.abs(value), most, most);
+  return Number(value.toFixed(most)) === 0 ? shown : (value < 0 ? "−" : "+") + shown;
+}
+
+export function duration(ms) {
+  if (!isNumber(ms)) return NONE;
+  const s = Math.max(0, Math.round(ms / 1000));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+}
+
+/** SPOT_COOLING becomes "Spot cooling". */
+export function phrase(name) {
+  if (!name) return NONE;
+  const words = String(name).replaceAll("_", " ").toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** One value of an event's data, by what its name says it is. */
+export function datum(name, value) {
+  if (value === null || value === undefined) return NONE;
+  if (Array.isArray(value)) return value.length ? value.map((each) => datum(name, each)).join(typeof value[0] === "object" ? "; " : ", ") : "none";
+  if (typeof value === "object") {
+    return Object.entries(value).map(([key, each]) => `${key.replaceAll("_", " ")} ${datum(key, each)}`).join(", ");
+  }
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (!isNumber(value)) return String(value);
+  if (name.endsWith("_ms")) return new Date(value).toLocaleString();
+  if (name.endsWith("_usd")) return usd(value);
+  if (name.endsWith("_per_hour")) return `${usd(value)}/h`;
+  if (/(^|_)(coverage|confidence|share|persistence)$/.test(name)) return percent(value, 1);
+  if (/(rate|rate_8h|mean_8h|std_8h)$/.test(name)) return `${number(value * 100, 4)} %`;
+  if (/(price|level|levels)$/.test(name)) return price(value);
+  return Math.abs(value) >= 1000 ? number(value, 0) : number(value, 4);
+}
