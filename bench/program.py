@@ -18,14 +18,14 @@ def configuration(folder: Path, url: str, count: int) -> Path:
     path = folder / f"{count}.toml"
     path.write_text(
         f'symbols = {names}\n[venues]\nspot_url = "{url}"\nderivatives_url = "{url}"\n'
-        f'[storage]\ncache_dir = "{folder / "cache"}"\n'
+        f'[storage]\ncache_dir = "{folder / "cache"}"\nurl = "sqlite:///{folder / f"{count}.db"}"\n'
     )
     return path
 
 
 def _environment() -> Mapping[str, str]:
     """This environment without settings of the program, as each library chooses its threads by itself."""
-    ours = ("REGIMES_", "BINANCE_", "LOG_", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+    ours = ("REGIMES_", "BINANCE_", "LOG_", "DB_", "WEBHOOK", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 

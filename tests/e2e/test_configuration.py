@@ -33,8 +33,7 @@ async def test_check_config_says_each_value_and_where_it_came_from(tmp_path: Pat
     rows = {line.split("│")[1].strip(): line for line in done.out.splitlines() if line.startswith("│")}
     assert '["BTC/USDT"]' in rows["symbols"]
     assert "environment: REGIMES__SYMBOLS" in rows["symbols"]
-    # A long path to the folder breaks the cell between the two.
-    assert "/.env:" in rows["venues.api_key"]
+    assert "***" in rows["venues.api_key"]
     assert "BINANCE_API_KEY" in done.out
     assert "abcdefgh" not in done.out
     assert "Warm-up for 1 symbol:" in done.out
