@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,6 @@ from regimes.features.base import (
     Need,
     Output,
     Reading,
-    Snapshot,
     Universe,
 )
 from regimes.intake import AHEAD_MS, Intake, Rejection
@@ -25,6 +24,9 @@ from regimes.observations import Candle, Observation
 from regimes.package import combine, market_state
 
 SNAPSHOT_VERSION: Final = 1
+_HEADER: Final = "header"
+_INTAKE: Final = "intake"
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -134,25 +136,39 @@ class Engine:
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""
         features = {feature.name: feature.snapshot() for feature in self.features}
-        return self._packed(self.intake.snapshot(), features)
+        return _pack({**self._header(), "intake": self.intake.snapshot(), "features": features})
 
-    def gist(self) -> bytes:
-        """A snapshot without the liquidations of the last day: small enough to be written with each event.
+    def gist(self) -> dict[str, bytes]:
+        """A snapshot without the liquidations of the last day, in named parts of which the large ones change once an hour.
 
-        To be restored over an earlier whole snapshot that has been given the liquidations since.
+        So little need be written with each event. To be restored over an earlier whole snapshot that has been given
+        the liquidations since.
         """
-        features = {
-            feature.name: feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
-            for feature in self.features
-        }
-        return self._packed(self.intake.gist(), features)
+        parts = {f"{_INTAKE}/{key}": _pack(value) for key, value in self.intake.gist().items()}
+        for feature in self.features:
+            state = feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
+            parts |= {f"{feature.name}/{key}": _pack(value) for key, value in state.items()}
+        return {_HEADER: _pack({**self._header(), "parts": list(parts)}), **parts}
 
     def restore(self, snapshot: bytes) -> None:
-        """Take back a snapshot into a fresh engine with the same features, settings and symbols; then perhaps a gist.
+        """Take back a snapshot into a fresh engine with the same features, settings and symbols.
 
         Raises DataError if it is damaged, of another version, or was made with other settings.
         """
-        state = _decode(snapshot)
+        self._take_back(_decode(snapshot, {"intake", "features"}))
+
+    def restore_gist(self, parts: Mapping[str, bytes]) -> None:
+        """Take back a gist over a restored snapshot; parts it does not know are passed over. Raises DataError as `restore`."""
+        header = _decode(parts.get(_HEADER, b""), {"parts"})
+        state: dict[str, dict[str, Any]] = {name: {} for name in (_INTAKE, *(f.name for f in self.features))}
+        for name in header["parts"]:
+            owner, _, key = name.partition("/")
+            if name not in parts or owner not in state:
+                raise DataError(f"engine snapshot: part {name} is missing; start without it")
+            state[owner][key] = msgspec.msgpack.decode(parts[name])
+        self._take_back({**header, "intake": state.pop(_INTAKE), "features": state})
+
+    def _take_back(self, state: Mapping[str, Any]) -> None:
         if state["version"] != SNAPSHOT_VERSION:
             raise DataError(
                 f"engine snapshot: version is {state['version']}, this program reads {SNAPSHOT_VERSION}; "
@@ -171,17 +187,13 @@ class Engine:
         self.open_events = {event.id: event for event in events}
         self.latest = self._all_readings()
 
-    def _packed(self, intake: Mapping[str, Any], features: Mapping[str, Snapshot]) -> bytes:
-        return msgspec.msgpack.encode(
-            {
-                "version": SNAPSHOT_VERSION,
-                "fingerprint": self._fingerprint,
-                "now_ms": self.now_ms,
-                "intake": intake,
-                "open_events": list(self.open_events.values()),
-                "features": features,
-            }
-        )
+    def _header(self) -> dict[str, Any]:
+        return {
+            "version": SNAPSHOT_VERSION,
+            "fingerprint": self._fingerprint,
+            "now_ms": self.now_ms,
+            "open_events": list(self.open_events.values()),
+        }
 
     def _combine(self, symbol: str, market: Mapping[str, Any]) -> dict[str, Any]:
         readings = {
@@ -237,12 +249,12 @@ def _fingerprint(
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
-def _decode(snapshot: bytes) -> dict[str, Any]:
+def _decode(snapshot: bytes, also: AbstractSet[str]) -> dict[str, Any]:
     try:
         state = msgspec.msgpack.decode(snapshot)
     except msgspec.DecodeError as error:
         raise DataError(f"engine snapshot: not readable ({error}); start without it") from error
-    needed = {"version", "fingerprint", "now_ms", "intake", "open_events", "features"}
+    needed = {"version", "fingerprint", "now_ms", "open_events", *also}
     if not isinstance(state, dict) or not needed <= state.keys():
         raise DataError("engine snapshot: parts are missing; start without it")
     return state

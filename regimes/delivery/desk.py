@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -31,14 +31,25 @@ class Written(msgspec.Struct, frozen=True):
     decisions: Sequence[Decision]
 
 
+class StateKeeper(Protocol):
+    """Knows what a restart must know."""
+
+    def take(self, *, whole: bool) -> Mapping[str, bytes]:
+        """What must be written now. whole: also what could be found elsewhere after a crash."""
+        ...
+
+    def stored(self) -> None:
+        """What was last taken is on disk."""
+        ...
+
+
 class AlertDesk:
     """Takes events in the engine's turn, writes them in order, and wakes the outbox once they are on disk.
 
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
-    Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. state: what must be
-    written with the events, such as what the engine knows; called once for each try to write, between two turns of
-    the engine, so that it is the state right after the last event that is written with it. Called with True where a
-    `save` is to be written: then all of it is wanted, also what could be found elsewhere after a crash. settings: how
+    Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. states: what must be
+    written with the events, such as what the engine knows; taken once for each try to write, between two turns of
+    the engine, so that it is the state right after the last event that is written with it. settings: how
     long a message is worth sending.
     """
 
@@ -49,7 +60,7 @@ class AlertDesk:
         endpoints: Sequence[Endpoint],
         clock: Clock,
         *,
-        state: Callable[[bool], Mapping[str, bytes]],
+        states: StateKeeper,
         links: Links = lambda _event: {},
         wake: Callable[[], None] = lambda: None,
         on_written: Callable[[Written], None] = lambda _written: None,
@@ -66,7 +77,7 @@ class AlertDesk:
         self._storage = storage
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._clock = clock
-        self._state = state
+        self._states = states
         self._links = links
         self._wake = wake
         self._on_written = on_written
@@ -115,7 +126,9 @@ class AlertDesk:
             step, saving, self._saving = _joined(steps), self._saving, False
             began = self._clock.monotonic()
             try:
-                await self._storage.commit(msgspec.structs.replace(step, state=self._state(saving)))
+                await self._storage.commit(
+                    msgspec.structs.replace(step, state=self._states.take(whole=saving))
+                )
             except StorageError as error:
                 self._saving |= saving
                 self._refused(step, error)
@@ -126,6 +139,7 @@ class AlertDesk:
                 raise
             else:
                 failures, self.failing_since = 0, None
+                self._states.stored()
                 self.commits += 1
                 self.commit_seconds += self._clock.monotonic() - began
                 self._told(step)

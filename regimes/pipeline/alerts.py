@@ -23,6 +23,7 @@ from regimes.delivery.exchange import exchange
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.signing import parse_secrets
 from regimes.delivery.targets import apprise
+from regimes.engine import Engine
 from regimes.errors import ConfigError, StorageError
 from regimes.events import Event, EventType, Phase, Severity, body
 from regimes.observations import Liquidation
@@ -30,7 +31,8 @@ from regimes.pipeline.archive import Archive
 from regimes.pipeline.batch import Batch
 from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
-from regimes.pipeline.resume import GIST, WHOLE, Resume
+from regimes.pipeline.resume import Resume
+from regimes.pipeline.states import States
 from regimes.redact import Redactor
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
@@ -72,7 +74,7 @@ class Alerts:
             storage,
             self.endpoints,
             real,
-            state=self._state,
+            states=self,
             links=links_of(settings),
             wake=self.outbox.wake,
             on_written=self._written,
@@ -84,6 +86,7 @@ class Alerts:
         self._clock = clock
         self._pipeline: Pipeline | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._states = States(self._small_states, self._live_engine)
         self._sent = asyncio.Event()
         self._on_written: list[Callable[[Written], None]] = []
 
@@ -197,16 +200,21 @@ class Alerts:
         if self._is_live:
             self.desk.save()
 
-    def _state(self, whole: bool) -> Mapping[str, bytes]:  # noqa: FBT001  # the desk's question
-        kept = {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
-        if self._pipeline is not None and self._is_live:
-            engine = self._pipeline.engine
-            kept[GIST] = engine.gist()
-            if whole:
-                kept[WHOLE] = engine.snapshot()
-            # The gist leaves to the stored liquidations what they can bring back, so they are written with it.
-            self._flushing = asyncio.create_task(self._flush())
-        return kept
+    def take(self, *, whole: bool) -> Mapping[str, bytes]:
+        """What must be written with the events that the desk is about to write."""
+        # The engine's gist leaves to the stored liquidations what they can bring back: they are written with it.
+        self._flushing = asyncio.create_task(self._flush())
+        return self._states.take(whole=whole)
+
+    def stored(self) -> None:
+        """What was last taken is on disk."""
+        self._states.stored()
+
+    def _small_states(self) -> Mapping[str, bytes]:
+        return {"policy": self.desk.policy.snapshot(), "system": self.watch.snapshot()}
+
+    def _live_engine(self) -> Engine | None:
+        return self._pipeline.engine if self._pipeline is not None and self._is_live else None
 
     async def _flush(self) -> None:
         await self._archive.hand_over()

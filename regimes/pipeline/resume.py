@@ -8,12 +8,9 @@ import structlog
 from regimes.engine import Engine
 from regimes.errors import DataError
 from regimes.observations import Liquidation, Tick
+from regimes.pipeline.states import GIST, WHOLE
 from regimes.timeframe import DAY_MS
 
-WHOLE: Final = "engine"
-"""Name of the engine's whole snapshot among the stored states; written every minute."""
-GIST: Final = "engine_gist"
-"""Name of the gist of the engine's state, which is written with each event."""
 LATE_MS: Final = 10_000
 """How much earlier than the engine's time a liquidation may have happened that its snapshot does not hold yet."""
 ReadLiquidations: TypeAlias = Callable[[int], Awaitable[Sequence[Liquidation]]]
@@ -68,5 +65,8 @@ class Resume:
         engine.step(Tick(now_ms))
         for liquidation in liquidations:
             engine.step(liquidation)
-        if GIST in self._state:
-            engine.restore(self._state[GIST])
+        parts = {name.removeprefix(GIST): part for name, part in self._state.items() if name.startswith(GIST)}
+        try:
+            engine.restore_gist(parts)
+        except DataError as error:
+            _log.warning("gist_not_used", error=str(error))

@@ -10,13 +10,14 @@ import msgspec
 
 from regimes.clock import SystemClock
 from regimes.events import Event, EventType
-from regimes.pipeline.resume import GIST
+from regimes.pipeline.states import GIST
 from regimes.storage.base import Delivery, DeliveryStatus
 from regimes.storage.factory import storage_for
 from regimes.storage.store import Store
 from tests.chaos.world import CRITICAL_USD, Receiver
 
 EVERYTHING = 1_000_000
+HEADER = f"{GIST}header"
 CASCADE = EventType.LIQUIDATION_CASCADE
 
 
@@ -70,7 +71,7 @@ async def read(storage: Store) -> Books:
         lambda session: session.rows("SELECT symbol, sum(quote_usd) FROM liquidations GROUP BY symbol")
     )
     state = await storage.load_state()
-    kept = msgspec.msgpack.decode(state[GIST])["open_events"] if GIST in state else []
+    kept = msgspec.msgpack.decode(state[HEADER])["open_events"] if HEADER in state else []
     revisions: defaultdict[str, list[int]] = defaultdict(list)
     peaks: defaultdict[str, int] = defaultdict(int)
     for event_id, revision, _, _, body, _ in rows:

@@ -13,6 +13,7 @@ from regimes.engine import Engine
 from regimes.features.base import FeatureSettings, Universe
 from regimes.observations import Liquidation, Observation, Tick
 from regimes.pipeline.alerts import routes
+from regimes.pipeline.states import States
 from tests.delivery.harness import Running, WatchedStorage, running
 
 START_MS = 1_737_982_800_000
@@ -34,7 +35,7 @@ class House:
             work.storage,
             tuple(work.endpoints.values()),
             work.clock,
-            state=lambda _whole: {"engine": self.engine.snapshot(), "policy": self.desk.policy.snapshot()},
+            states=States(lambda: {"policy": self.desk.policy.snapshot()}, lambda: self.engine),
             wake=work.outbox.wake,
         )
         self.step([Tick(START_MS)])

@@ -109,10 +109,10 @@ async def test_a_burst_that_grows_worse_as_a_whole_is_told_again(tmp_path: Path)
         receiver.serving(),
         house(symbols, storage, {"ALL": receiver.base + "/hook"}, settings={"liquidation": small}) as home,
     ):
-        for _ in range(2):
+        for messages in (3 + 1, 3 + 1 + 3 + 3 + 1):
             home.step([home.liquidated(symbol, 150_000.0) for symbol in symbols])
             await home.passes(31.0)
-        seen = await receiver.requests(3 + 1 + 3 + 3 + 1)
+            seen = await receiver.requests(messages)
     summaries = [one.json for one in seen if one.json["symbol"] == "MANY"]
     assert [(body["severity"], body["data"]["count"]) for body in summaries] == [
         ("WARNING", 17),

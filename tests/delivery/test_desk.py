@@ -48,6 +48,7 @@ class Bureau:
         self.storage = storage
         self.turns = 0
         self.wholes = 0
+        self.stored_steps = 0
         self.woken = 0
         self.written: list[Written] = []
         self.desk = AlertDesk(
@@ -58,15 +59,18 @@ class Bureau:
             storage,
             ENDPOINTS,
             SystemClock(),
-            state=self.state,
+            states=self,
             links=lambda event: {"dashboard": f"https://example.com/{event.symbol}"},
             wake=self.wake,
             on_written=self.written.append,
         )
 
-    def state(self, whole: bool) -> Mapping[str, bytes]:  # noqa: FBT001
+    def take(self, *, whole: bool) -> Mapping[str, bytes]:
         self.wholes += whole
         return {"engine": str(self.turns).encode()}
+
+    def stored(self) -> None:
+        self.stored_steps += 1
 
     def wake(self) -> None:
         self.woken += 1
@@ -180,7 +184,7 @@ async def test_a_refused_save_is_made_good_for(storage: Refusing) -> None:
         bureau.desk.save()
         await bureau.desk.drained()
     assert bureau.wholes == 2
-    assert len(storage.steps) == 1
+    assert len(storage.steps) == bureau.stored_steps == 1
 
 
 async def test_only_a_save_asks_for_the_whole_state(storage: Refusing) -> None:

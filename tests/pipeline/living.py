@@ -24,7 +24,7 @@ class Life:
         self.stop = asyncio.Event()
         self.task = asyncio.create_task(run_together(pipeline, alerts, self.stop))
 
-    async def until(self, condition: Callable[[], object], within_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], object], within_s: float = 60.0) -> None:
         """Wait for something it will do; fails when it ends before."""
         async with asyncio.timeout(within_s):
             while not condition():

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import structlog
@@ -8,8 +8,9 @@ from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.events import Event, EventType, Phase
 from regimes.features.base import Universe
-from regimes.observations import Liquidation, Observation, Tick
-from regimes.pipeline.resume import GIST, WHOLE, Resume
+from regimes.observations import Candle, Liquidation, Observation, Tick
+from regimes.pipeline.resume import Resume
+from regimes.pipeline.states import GIST, States
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
 
 START_MS = 1_737_982_800_000
@@ -44,12 +45,20 @@ class Disk:
         self.state: dict[str, bytes] = {}
         self.liquidations: list[Liquidation] = []
         self.asked_ms: list[int] = []
+        self._engine: Engine | None = None
+        self._states = States(dict, lambda: None)
 
     def save(self, engine: Engine) -> None:
-        self.state |= {WHOLE: engine.snapshot(), GIST: engine.gist()}
+        self._write(engine, whole=True)
 
     def note(self, engine: Engine) -> None:
-        self.state[GIST] = engine.gist()
+        self._write(engine, whole=False)
+
+    def _write(self, engine: Engine, *, whole: bool) -> None:
+        if self._engine is not engine:
+            self._engine, self._states = engine, States(dict, lambda: engine)
+        self.state |= self._states.take(whole=whole)
+        self._states.stored()
 
     def received(self, engine: Engine, liquidations: Sequence[Liquidation]) -> list[Event]:
         self.liquidations += liquidations
@@ -124,11 +133,15 @@ async def test_after_a_restart_the_same_liquidation_from_the_wire_is_a_double(en
     assert again.intake.accepted["liquidation"] == before
 
 
+def size(parts: Mapping[str, bytes]) -> int:
+    return sum(map(len, parts.values()))
+
+
 async def test_a_gist_stays_small_however_much_is_liquidated(engine: Engine) -> None:
     take(engine, orders(START_MS, 10))
-    small = len(engine.gist())
+    small = size(engine.gist())
     take(engine, [order(START_MS + 2 * number, 1.0) for number in range(20_000)])
-    assert len(engine.gist()) < small + 10_000
+    assert size(engine.gist()) < small + 10_000
     assert len(engine.snapshot()) > 1_000_000
 
 
@@ -166,3 +179,40 @@ async def test_a_first_start_has_nothing_to_go_on_from() -> None:
     engine = fresh()
     assert await resume.into(engine, START_MS) is None
     assert (resume.goes_on, resume.liquidations, engine.now_ms) == (False, (), 0)
+
+
+async def test_only_the_parts_that_changed_are_written_with_an_event(engine: Engine) -> None:
+    for hour in range(48):
+        bar = Candle("binanceus", BTC, "1h", START_MS - (48 - hour) * HOUR_MS, 100.0, 101.0, 99.0, 100.0, 5.0)
+        engine.step(bar)
+    engine.step(Tick(START_MS + 1000))
+    states = States(dict, lambda: engine)
+    first = states.take(whole=False)
+    states.stored()
+    take(engine, [order(START_MS + 1500), Tick(START_MS + 6000)])
+    later = states.take(whole=False)
+    assert f"{GIST}volatility_regime/state" in first
+    assert f"{GIST}volatility_regime/state" not in later
+    assert f"{GIST}liquidation_cascade/trackers" in later
+    assert size(later) < size(first) / 3
+
+
+async def test_what_could_not_be_written_is_written_the_next_time(engine: Engine) -> None:
+    states = States(lambda: {"policy": b"p"}, lambda: engine)
+    refused = states.take(whole=False)
+    assert states.take(whole=False) == refused
+    states.stored()
+    assert "policy" not in states.take(whole=False)
+
+
+async def test_a_gist_with_a_part_missing_is_left_aside_for_the_whole(engine: Engine) -> None:
+    disk = Disk()
+    disk.save(engine)
+    disk.received(engine, orders(START_MS, 20, usd=100.0))
+    disk.note(engine)
+    del disk.state[f"{GIST}intake/grids"]
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        again, _ = await restarted(disk, START_MS + MINUTE_MS)
+    assert [line["event"] for line in lines] == ["gist_not_used"]
+    assert again.packages()[BTC]["cascades"]["event_count"] == 20
