@@ -13,6 +13,7 @@ from regimes.delivery.desk import AlertDesk
 from regimes.delivery.endpoints import parse_endpoints
 from regimes.delivery.settings import DeliverySettings
 from regimes.events import EventType, Severity
+from regimes.pipeline.states import States
 from regimes.timeframe import MINUTE_MS
 from tests.delivery.harness import D1, DISCORD, H1, WatchedStorage
 
@@ -26,7 +27,7 @@ def desk(storage: WatchedStorage, settings: DeliverySettings) -> AlertDesk:
         storage,
         ENDPOINTS,
         SystemClock(),
-        state=lambda _whole: {},
+        states=States(lambda: {}, lambda: None),
         settings=settings,
     )
 

@@ -1,4 +1,8 @@
-"""A real browser in front of the real service; both are shared by the tests of this folder."""
+"""A real browser in front of the real service; both are shared by the tests of this folder.
+
+They end with the folder's last test, not with the run: while Playwright's driver lives, its event loop counts as
+running in this thread, and no other test of the same worker could start one.
+"""
 
 import os
 import shutil
@@ -26,7 +30,7 @@ FLAGS = [
 TIMEOUT_MS = 15_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip(
@@ -38,21 +42,21 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     running = Exchange(tmp_path_factory.mktemp("exchange"))
     yield running
     running.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def receiver() -> Iterator[Receiver]:
     running = Receiver()
     yield running
     running.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(
     browser: Browser, exchange: Exchange, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
@@ -89,7 +93,7 @@ def page(context: BrowserContext, faults: list[str]) -> Page:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def screenshots() -> Path:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     return SCREENSHOTS
