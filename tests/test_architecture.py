@@ -26,6 +26,7 @@ ROOMS = [
     "feeds",
     "storage",
     "delivery",
+    "history",
     "web",
     "narrative",
     "config",

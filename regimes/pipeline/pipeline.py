@@ -22,11 +22,12 @@ from regimes.feeds.top import resolve_symbols
 from regimes.observations import FundingRate, Observation, Tick
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
-from regimes.pipeline.replay import known_at_ms, replay
+from regimes.pipeline.replay import replay
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
 from regimes.pipeline.stopwatch import timed
 from regimes.pipeline.timed import TimedSink
+from regimes.timeframe import known_at_ms
 
 BATCH: Final = 500
 SHORTEST_PAUSE_S: Final = 0.02

@@ -8,8 +8,8 @@ import msgspec
 
 from regimes.engine import Engine
 from regimes.events import Event
-from regimes.observations import Candle, Observation, Tick
-from regimes.timeframe import HOUR_MS, to_ms
+from regimes.observations import Observation, Tick
+from regimes.timeframe import HOUR_MS, known_at_ms
 
 JUDGED_HOURS: Final = 14 * 24
 """How many hours are judged one by one, at most; what is older only fills the windows."""
@@ -17,13 +17,6 @@ FEWEST_HOURS: Final = 48
 SYMBOL_HOURS: Final = 50 * JUDGED_HOURS
 """Judged hours of all symbols together: with more than 50 symbols there are fewer hours, for a start in seconds."""
 TURN: Final = 1_000
-
-
-def known_at_ms(observation: Observation) -> int:
-    """When an observation could first have been known: a bar at its close, everything else at its own time."""
-    if isinstance(observation, Candle):
-        return observation.open_ms + to_ms(observation.timeframe)
-    return observation.ts_ms
 
 
 class Replayed(msgspec.Struct):
