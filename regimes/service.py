@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import structlog
@@ -13,6 +13,7 @@ from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
 from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
+from regimes.history.tape.recorder import Recorder
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts, open_alerts
 from regimes.pipeline.live_source import LiveSource
@@ -36,10 +37,11 @@ async def serve(settings: Settings, *, clock: Clock | None = None) -> None:
     log.info("starting", symbols=list(settings.symbols), timeframes=list(settings.timeframes))
     async with open_alerts(settings, clock) as alerts:
         log.info("endpoints", names=[endpoint.name for endpoint in alerts.endpoints])
-        pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume())
-        pipeline.subscribe(on_event=log_event, on_progress=log_progress)
-        async with web_of(settings, clock, pipeline, alerts):
-            await run_together(pipeline, alerts, stop)
+        with recorder_of(settings, clock) as recorder:
+            pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume(), recorder=recorder)
+            pipeline.subscribe(on_event=log_event, on_progress=log_progress)
+            async with web_of(settings, clock, pipeline, alerts):
+                await run_together(pipeline, alerts, stop)
     log.info("stopped", dropped=pipeline.queue.dropped.total())
 
 
@@ -54,6 +56,18 @@ async def run_together(pipeline: Pipeline, alerts: Alerts, stop: asyncio.Event) 
             beside.cancel()
     except* Exception as errors:
         raise only(errors) from errors
+
+
+@contextmanager
+def recorder_of(settings: Settings, clock: Clock) -> Iterator[Recorder | None]:
+    """The tape of a run, None when that is off."""
+    if not settings.tape.enabled:
+        yield None
+        return
+    with Recorder(settings.tape, clock) as recorder:
+        yield recorder
+    state = recorder.state()
+    log.info("tape_closed", written=state.written, dropped=state.dropped, bytes=state.bytes)
 
 
 @asynccontextmanager

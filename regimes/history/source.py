@@ -6,6 +6,7 @@ from typing import Protocol
 
 from regimes.errors import ConfigError
 from regimes.history.parquet import ParquetSource
+from regimes.history.tape.source import TapeSource
 from regimes.observations import Observation
 
 
@@ -42,5 +43,9 @@ def open_source(path: Path) -> Source:
     """Open whatever a path holds. Raises ConfigError where it holds no history."""
     if ParquetSource.fits(path):
         return ParquetSource(path)
+    if TapeSource.fits(path):
+        return TapeSource(path)
     there = "no history there" if path.exists() else "no such file or folder"
-    raise ConfigError(f"{path}: {there}; give a folder with `candles/*_1h.parquet` (see docs/replay.md)")
+    raise ConfigError(
+        f"{path}: {there}; give a folder with `candles/*_1h.parquet` or of tape (see docs/history.md)"
+    )

@@ -19,6 +19,7 @@ from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
+from regimes.history.tape.recorder import Recorder
 from regimes.observations import FundingRate, Observation, Tick
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
@@ -43,11 +44,16 @@ class Pipeline:
     """The program without its process: `run` it until told to stop, or compute everything once.
 
     settings: what to watch and how; read from files and environment when left out. clock: event time; the
-    machine's when left out. resume: where an earlier run stopped. One instance runs once.
+    machine's when left out. resume: where an earlier run stopped. recorder: the tape of this run. One instance runs once.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, clock: Clock | None = None, resume: Resume | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        resume: Resume | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings or load()
         self.clock = clock or SystemClock()
@@ -55,7 +61,8 @@ class Pipeline:
         self.lag = LoopLag(self.clock)
         self.live = asyncio.Event()
         """Set once the history is in and observations flow through the engine."""
-        self._sink = TimedSink(self.queue, self.clock)
+        self._recorder = recorder
+        self._sink = TimedSink(self.queue, self.clock, recorder)
         self._engine: Engine | None = None
         self._feed: BinanceFeed | None = None
         self._on_reading: list[OnReading] = []
@@ -152,6 +159,8 @@ class Pipeline:
     async def _prepare(self) -> tuple[BinanceFeed, Engine]:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
         universe = self.settings.universe(symbols)
+        if self._recorder is not None:
+            self._recorder.watch(universe.symbols)
         kinds = timed(installed(), self.clock, self.feature_seconds)
         self._engine = Engine.build(kinds, universe, self.settings.sections())
         seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
@@ -175,6 +184,7 @@ class Pipeline:
             merge(history.observations(), self._resume.liquidations, key=known_at_ms),
             self.clock.now_ms(),
             interval_ms=int(self.settings.pipeline.interval_seconds * 1000),
+            on_step=None if self._recorder is None else self._recorder.took,
         )
         log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
         return replayed.events if self._resume.goes_on else []
@@ -216,6 +226,8 @@ class Pipeline:
         began = self.clock.monotonic()
         for observation in observations:
             self.taken += 1
+            if self._recorder is not None:
+                self._recorder.took(observation)
             outcome = step(observation)
             if outcome.rejected is None:
                 turn.accepted(observation)

@@ -58,19 +58,19 @@ class TapeState(msgspec.Struct, frozen=True):
 class Recorder:
     """Records one run. A context manager: it writes from `__enter__` to the end of the block, then everything is on disk.
 
-    symbols: what the run watches. Ticks, and word of losses of the recorded kinds, are always recorded.
+    Ticks, and word of losses of the recorded kinds, are always recorded.
 
     Where an engine is fed through a queue, `seen` is called before it and `took` behind it, both in their own order; whatever
     the queue let go is then recorded as superseded. Where there is none, `record` does both.
     """
 
-    def __init__(self, settings: TapeSettings, clock: Clock, symbols: Sequence[str]) -> None:
+    def __init__(self, settings: TapeSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._kinds = frozenset(settings.kinds)
         self._types = frozenset({*(_TYPES[kind] for kind in self._kinds), Tick, FeedGap, Unavailable})
         self._frames = settings.frames
-        meta = Meta(__version__, tuple(symbols), settings.kinds, whole=self._kinds == _TYPES.keys())
+        meta = Meta(__version__, (), settings.kinds, whole=self._kinds == _TYPES.keys())
         self._segments = Segments(settings, meta, secrets.randbits(64), clock.now_ms)
         self._ready: deque[Record] = deque()
         self._pending: dict[int, Record] = {}
@@ -99,7 +99,13 @@ class Recorder:
     def state(self) -> TapeState:
         """How it does now."""
         waiting = len(self._ready) + len(self._pending)
-        return TapeState(self._written, waiting, self._refused + self._lost, self._segments.bytes, self._error)
+        return TapeState(
+            self._written, waiting, self._refused + self._lost, self._segments.bytes, self._error
+        )
+
+    def watch(self, symbols: Sequence[str]) -> None:
+        """Say what the run watches, before the first observation."""
+        self._segments.meta = msgspec.structs.replace(self._segments.meta, symbols=tuple(symbols))
 
     def seen(self, observation: Observation, frame: str | bytes | None = None) -> None:
         """An observation is about to enter the queue."""

@@ -61,7 +61,7 @@ class Segments:
         self.bytes = 0
         """Written so far, heads included."""
         self._settings = settings
-        self._meta = meta
+        self.meta = meta
         self._run = run
         self._now_ms = now_ms
         self._path: Path | None = None
@@ -76,7 +76,7 @@ class Segments:
             self.finish()
         if self._path is None:
             self._begin(records[0].received_ms)
-        meta = None if self._size else self._meta
+        meta = None if self._size else self.meta
         page = Page(list(records), meta, dropped)
         self._append(pack(page, run=self._run, segment_ms=self._began_ms, number=self._number))
         self._number += 1
