@@ -64,7 +64,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     received_ms: int
     observation: Observation
-    frame: str | bytes | None = None
+    frame: str | None = None
     superseded: bool = False
 
 

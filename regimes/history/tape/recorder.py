@@ -139,7 +139,11 @@ class Recorder:
         return not isinstance(observation, FeedGap | Unavailable) or observation.kind in self._kinds
 
     def _record(self, observation: Observation, frame: str | bytes | None) -> Record:
-        return Record(self._clock.now_ms(), observation, frame if self._frames else None)
+        if not self._frames:
+            frame = None
+        elif isinstance(frame, bytes):
+            frame = frame.decode(errors="replace")
+        return Record(self._clock.now_ms(), observation, frame)
 
     def _hand_over(self, record: Record) -> None:
         if len(self._ready) >= self._settings.queue:

@@ -75,11 +75,15 @@ class TapeSource:
         return bool(self.metas) and all(meta.whole for meta in self.metas)
 
     def span(self) -> tuple[int, int]:
-        """From the first arrival to the last, the end not in it. Raises DataError when nothing is readable."""
+        """From two minutes before the first arrival to the last one, the end not in it.
+
+        A run's warm-up is older, and handed over by `observations` where that span is asked for. Raises DataError when nothing is
+        readable.
+        """
         heads = [place.head for run in self._runs for place in run]
         if not heads:
             raise DataError(f"{self.folder}: nothing in this tape is readable")
-        return min(head.first_ms for head in heads), max(head.last_ms for head in heads) + 1
+        return min(head.first_ms for head in heads) - LATE_MS, max(head.last_ms for head in heads) + 1
 
     def records(self, from_ms: int, to_ms: int) -> Iterator[Record]:
         """What arrived from `from_ms` on and before `to_ms`, in order of arrival, with its frames."""
