@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from regimes.errors import ConfigError
+from regimes.history.archive.source import ArchiveSource
 from regimes.history.parquet import ParquetSource
 from regimes.history.tape.source import TapeSource
 from regimes.observations import Observation
@@ -45,7 +46,9 @@ def open_source(path: Path) -> Source:
         return ParquetSource(path)
     if TapeSource.fits(path):
         return TapeSource(path)
+    if ArchiveSource.fits(path):
+        return ArchiveSource(path)
     there = "no history there" if path.exists() else "no such file or folder"
     raise ConfigError(
-        f"{path}: {there}; give a folder with `candles/*_1h.parquet` or of tape (see docs/history.md)"
+        f"{path}: {there}; give a folder of recordings, of tape or of the public archive (see docs/history.md)"
     )

@@ -58,19 +58,19 @@ class TapeState(msgspec.Struct, frozen=True):
 class Recorder:
     """Records one run. A context manager: it writes from `__enter__` to the end of the block, then everything is on disk.
 
-    Ticks, and word of losses of the recorded kinds, are always recorded.
+    of_engine: an engine takes what is recorded, its history included. Ticks, and word of losses of the recorded kinds, are always recorded.
 
     Where an engine is fed through a queue, `seen` is called before it and `took` behind it, both in their own order; whatever
     the queue let go is then recorded as superseded. Where there is none, `record` does both.
     """
 
-    def __init__(self, settings: TapeSettings, clock: Clock) -> None:
+    def __init__(self, settings: TapeSettings, clock: Clock, *, of_engine: bool = True) -> None:
         self._settings = settings
         self._clock = clock
         self._kinds = frozenset(settings.kinds)
         self._types = frozenset({*(_TYPES[kind] for kind in self._kinds), Tick, FeedGap, Unavailable})
         self._frames = settings.frames
-        meta = Meta(__version__, (), settings.kinds, whole=self._kinds == _TYPES.keys())
+        meta = Meta(__version__, (), settings.kinds, whole=of_engine and self._kinds == _TYPES.keys())
         self._segments = Segments(settings, meta, secrets.randbits(64), clock.now_ms)
         self._ready: deque[Record] = deque()
         self._pending: dict[int, Record] = {}
