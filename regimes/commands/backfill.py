@@ -70,6 +70,8 @@ def _convert(wanted: Wanted, archive: Path, progress: OnProgress) -> ExitCode:
         wanted.span,
         symbols=wanted.symbols or None,
         timeframes=wanted.timeframes,
+        markets=wanted.markets,
+        funding=wanted.funding,
         progress=progress,
     ).run()
     if not done.files:

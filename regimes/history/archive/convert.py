@@ -43,6 +43,8 @@ class Conversion:
         *,
         symbols: Collection[str] | None,
         timeframes: Collection[str],
+        markets: Collection[str] = ("spot", "um"),
+        funding: bool = True,
         progress: Callable[[int, int, str], None] | None = None,
     ) -> None:
         self._folder = folder
@@ -51,7 +53,8 @@ class Conversion:
         self._files = [
             file
             for file in find(archive)
-            if (file.timeframe is None or file.timeframe in timeframes)
+            if (funding if file.timeframe is None else file.timeframe in timeframes)
+            and file.market in markets
             and (symbols is None or guess_symbol(file.market_id) in symbols)
             and file.span.from_ms < span.to_ms
             and file.span.to_ms > span.from_ms

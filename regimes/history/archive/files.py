@@ -96,6 +96,8 @@ def rows_of(file: ArchiveFile) -> pl.DataFrame:
         raise DataError(f"{file.path}: {error}") from error
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(f"{file.path}: not readable ({str(error)[:200]})") from error
+    if rows.is_empty():
+        raise DataError(f"{file.path}: holds no rows: fetch it again")
     _check(file, rows)
     return rows.unique("ts", keep="first", maintain_order=True).sort("ts")
 
@@ -113,7 +115,7 @@ def _unzipped(path: Path) -> bytes:
 
 def _table(text: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
     """A CSV file without the names of its columns, all values as text."""
-    has_names = text[:1].isalpha()
+    has_names = text.startswith(columns[0].encode())
     schema = dict.fromkeys(columns, pl.String)
     return pl.read_csv(
         text, has_header=False, skip_rows=int(has_names), schema=schema, truncate_ragged_lines=False

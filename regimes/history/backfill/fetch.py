@@ -22,7 +22,7 @@ from regimes.timeframe import bar_open, to_ms
 _log = structlog.get_logger(__name__)
 
 CHUNK_BARS: Final = 10_000
-"""Bars that are asked for before they are put on disk: ten requests."""
+"""Bars that are asked for before they are put on disk, at most: ten requests."""
 TRIES: Final = 6
 _FIRST_PAUSE_S: Final = 2.0
 OnProgress: TypeAlias = Callable[[int, int, str], None]
@@ -86,6 +86,7 @@ class Backfill:
         concurrency: int = 4,
         progress: OnProgress | None = None,
         pause_s: float = _FIRST_PAUSE_S,
+        chunk_bars: int = CHUNK_BARS,
     ) -> None:
         self._folder = folder
         self._span = span
@@ -93,6 +94,7 @@ class Backfill:
         self._turns = asyncio.Semaphore(concurrency)
         self._progress = progress
         self._pause_s = pause_s
+        self._chunk_bars = chunk_bars
         self._done = 0
         self._total = 0
         self._listed: dict[str, Mapping[str, float]] = {}
@@ -127,7 +129,7 @@ class Backfill:
         left = without(self._wanted(job), self._table(job).covered(_step(job)))
         if job.timeframe is None:
             return left
-        chunk = CHUNK_BARS * _step(job)
+        chunk = self._chunk_bars * _step(job)
         return [
             Span(from_ms, min(from_ms + chunk, span.to_ms))
             for span in left
