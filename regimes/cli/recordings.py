@@ -113,11 +113,11 @@ def export(
     context: typer.Context,
     folder: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder for the files, one a table.")],
     start: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--from", parser=_moment, metavar="TIME", help="Rows from then on; or 30d: so long ago."
         ),
-    ] = 0,
+    ] = None,
     end: Annotated[
         int | None, typer.Option("--until", parser=_moment, metavar="TIME", help="Rows before.")
     ] = None,
@@ -127,5 +127,5 @@ def export(
     from regimes.commands import export as command  # noqa: PLC0415
     from regimes.history.backfill.table import Span  # noqa: PLC0415
 
-    span = Span(start, _END_MS if end is None else end)
+    span = Span(start or 0, _END_MS if end is None else end)
     command.execute(settings_of(context), folder, _several(tables), span)

@@ -54,8 +54,9 @@ async def export(
                 break
         if not count:
             _frame(table, []).write_parquet(parts / "0.parquet")
-        # In a stream: what is written stays bounded however many parts there are.
-        replace_file(path, lambda temporary: pl.scan_parquet(parts / "*.parquet").sink_parquet(temporary))
+        # In a stream of small groups: without a size, polars gathers 100,000 rows and more before it writes any.
+        whole = pl.scan_parquet(parts / "*.parquet")
+        replace_file(path, lambda temporary: whole.sink_parquet(temporary, row_group_size=page_rows))
     finally:
         shutil.rmtree(folder / _PARTS, ignore_errors=True)
     return Exported(table.name, count, path)
