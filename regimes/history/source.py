@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from regimes.errors import ConfigError
 from regimes.history.archive.source import ArchiveSource
@@ -37,6 +37,24 @@ class Source(Protocol):
         watched is told by FeedGap, what was never there by Unavailable, both first. Memory does not grow with the span.
         Raises DataError for a file that cannot be read.
         """
+        ...
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A source that also knows what an engine was given."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `steps` is all that it was given."""
+        ...
+
+    def span(self) -> tuple[int, int]:
+        """As a source's."""
+        ...
+
+    def steps(self, from_ms: int, to_ms: int) -> Iterator[Observation]:
+        """What the engine was given from `from_ms` on and before `to_ms`, Ticks included, in that order."""
         ...
 
 

@@ -1,12 +1,12 @@
 """A folder of tape as a source of history; and as what an engine was given, step by step."""
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import count
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -20,7 +20,9 @@ from regimes.timeframe import known_at_ms
 _log = structlog.get_logger(__name__)
 
 LATE_MS: Final = 120_000
-"""What comes no later than this after it could be known is put in its place; what comes later stays where it came."""
+"""What comes no later than this after it could be known is put in its place; what comes later stays near where it came."""
+Known: TypeAlias = tuple[int, Observation]
+_MOMENT: Final = itemgetter(0)
 
 
 class TapeSource:
@@ -91,7 +93,7 @@ class TapeSource:
             [p for p in run if p.head.last_ms >= from_ms and p.head.first_ms < to_ms] for run in self._runs
         )
         for together in _overlapping([run for run in inside if run]):
-            for record in heapq.merge(*map(self._read, together), key=attrgetter("received_ms")):
+            for record in self._merged(together):
                 if from_ms <= record.received_ms < to_ms:
                     yield record
 
@@ -105,17 +107,17 @@ class TapeSource:
     def observations(
         self, from_ms: int, to_ms: int, symbols: Collection[str] | None = None
     ) -> Iterator[Observation]:
-        """As `Source` says. What came more than two minutes after it could be known stays where it came."""
-        order = count()
-        waiting: list[tuple[int, int, Observation]] = []
+        """As `Source` says. What came more than two minutes after it could be known comes later than its place."""
+        waiting: list[Known] = []
+        put_ms = from_ms
         for record in self.records(from_ms, to_ms + LATE_MS):
-            while waiting and waiting[0][0] < record.received_ms - LATE_MS:
-                yield heapq.heappop(waiting)[2]
+            if record.received_ms >= put_ms:
+                yield from _put_in_order(waiting, record.received_ms - LATE_MS)
+                put_ms = record.received_ms + LATE_MS
             known_ms = known_at_ms(record.observation)
             if from_ms <= known_ms < to_ms and _counts(record.observation, symbols):
-                heapq.heappush(waiting, (known_ms, next(order), record.observation))
-        while waiting:
-            yield heapq.heappop(waiting)[2]
+                waiting.append((known_ms, record.observation))
+        yield from _put_in_order(waiting, to_ms)
 
     def _indexed(self) -> list[list[Place]]:
         """Blocks of each run, in their order; several may say they are the same one."""
@@ -138,6 +140,11 @@ class TapeSource:
                 words = f"blocks {next_number} to {place.head.number - 1} of this run, before it, are missing"
                 self._tell(Damage(place.path, place.offset, 0, words))
             next_number = max(next_number, place.head.number + place.head.numbers)
+
+    def _merged(self, together: Sequence[Iterable[Place]]) -> Iterator[Record]:
+        if len(together) == 1:
+            return self._read(together[0])
+        return heapq.merge(*map(self._read, together), key=attrgetter("received_ms"))
 
     def _read(self, run: Iterable[Place]) -> Iterator[Record]:
         """The records of one run. Of blocks that say they are the same, the first readable one counts."""
@@ -170,6 +177,14 @@ class TapeSource:
                 bytes=damage.size,
                 reason=damage.reason,
             )
+
+
+def _put_in_order(waiting: list[Known], before_ms: int) -> Iterator[Observation]:
+    """Take what was known before a time out of a list, in order; the list is nearly in order, so that sorting it is cheap."""
+    waiting.sort(key=_MOMENT)
+    count = bisect_left(waiting, before_ms, key=_MOMENT)
+    yield from (observation for _, observation in waiting[:count])
+    del waiting[:count]
 
 
 def _counts(observation: Observation, symbols: Collection[str] | None) -> bool:

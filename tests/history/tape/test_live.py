@@ -8,11 +8,13 @@ from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.events import Event, EventType
 from regimes.feeds.simulator.synthetic import SyntheticMarket
+from regimes.history import open_source
 from regimes.history.tape.recorder import Recorder
 from regimes.history.tape.settings import TapeSettings
 from regimes.history.tape.source import TapeSource
 from regimes.observations import Candle, FeedGap, FundingRate, Liquidation, MarkPrice, Tick
 from regimes.pipeline import Pipeline
+from regimes.study import replay
 from tests.loopback import START_MS, SYMBOLS, connected, exchange_on_loopback, running, settings_for, until
 
 from .support import ALL_KINDS
@@ -83,3 +85,19 @@ async def test_by_default_liquidations_are_recorded_with_their_frames_and_gaps(t
     assert not {Candle, FundingRate, MarkPrice} & kinds
     assert not tape.is_whole
     assert tape.symbols == ()
+
+
+async def test_the_time_machine_sees_in_the_tape_what_the_run_saw(tmp_path: Path) -> None:
+    live_events: list[Event] = []
+    market = SyntheticMarket(SYMBOLS, START_MS, 1, "cascade")
+    async with exchange_on_loopback(source=market, speed=60) as (exchange, clock):
+        settings = settings_for(exchange, tmp_path / "cache")
+        with Recorder(TapeSettings(folder=tmp_path / "tape", kinds=ALL_KINDS), clock) as recorder:
+            pipeline = Pipeline(settings, clock=clock, recorder=recorder)
+            pipeline.subscribe(on_event=live_events.append)
+            async with running(pipeline) as task:
+                await until(lambda: connected(pipeline), task)
+                clock.start()
+                await until(lambda: len(live_events) > 5, task)
+    replayed = replay(open_source(tmp_path / "tape"), settings)
+    assert [h.event for h in replayed.events][-len(live_events) :] == live_events
