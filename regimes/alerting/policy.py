@@ -87,6 +87,13 @@ class Policy:
             turn.decide(event, route, self._endpoint(route))
         return turn.verdicts()
 
+    def note(self, event: Event, now_ms: int) -> Verdicts:
+        """Answer an event of the history: nobody is told of it."""
+        turn = _Turn(self.settings, now_ms, ())
+        for route in routes_for(event, self.routes):
+            turn.leave_untold(event, route)
+        return turn.verdicts()
+
     def tick(self, now_ms: int, silences: Sequence[Silence] = ()) -> Verdicts:
         """Send what has become due: bursts, repeats, the digest. Forget what no longer matters."""
         turn = _Turn(self.settings, now_ms, silences)
@@ -124,6 +131,9 @@ class _Turn:
         elif not self._held_back(event, route, memory) and not self._joins_burst(event, route, memory):
             reason = Reason.OPENED if event.phase is Phase.OPENED else Reason.ESCALATED
             self._send(event, route, memory, reason, event.why)
+
+    def leave_untold(self, event: Event, route: Route) -> None:
+        self._note(event, route, Action.SUPPRESS, Reason.HISTORY, "began before anybody watched")
 
     def _follow_up(self, event: Event, sent: Sent, route: Route, memory: EndpointState) -> None:
         """An episode the endpoint knows: an escalation rings again, everything else is an edit."""

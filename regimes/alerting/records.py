@@ -36,6 +36,7 @@ class Reason(StrEnum):
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"
     NOT_SENT_BEFORE = "not_sent_before"
+    HISTORY = "history"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

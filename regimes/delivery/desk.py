@@ -98,6 +98,10 @@ class AlertDesk:
         verdicts = [self.policy.decide(event, now_ms, self.silences) for event in events]
         self._put(events, verdicts)
 
+    def note(self, events: Sequence[Event], now_ms: int) -> None:
+        """Store events that are news to nobody, such as those of the history; later states of them may be."""
+        self._put(events, [self.policy.note(event, now_ms) for event in events])
+
     def tick(self, now_ms: int) -> None:
         """Let the policy send what has become due."""
         verdicts = self.policy.tick(now_ms, self.silences)

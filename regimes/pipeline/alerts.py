@@ -162,6 +162,8 @@ class Alerts:
 
     def _took(self, batch: Batch) -> None:
         self._archive.take(batch)
+        if batch.standing:
+            self.desk.note(batch.standing, batch.now_ms)
         events = [*batch.events, *self.health.gaps(batch)]
         if events:
             self.desk.take(events, batch.now_ms)

@@ -163,8 +163,8 @@ class Pipeline:
         )
         return self._feed, self._engine
 
-    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Sequence[Event]:
-        """Take the history; what became true while nobody watched."""
+    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Batch:
+        """Take the history; what became true while nobody watched, or what an engine that begins anew finds open."""
         began = self.clock.monotonic()
         history = await feed.warmup(engine.needs(), self._progress)
         for on_funding in self._on_funding_history:
@@ -176,7 +176,10 @@ class Pipeline:
             interval_ms=int(self.settings.pipeline.interval_seconds * 1000),
         )
         log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
-        return replayed.events if self._resume.goes_on else []
+        if self._resume.goes_on:
+            return Batch(engine.now_ms, events=replayed.events)
+        standing = [event for event in replayed.events if event.id in engine.open_events]
+        return Batch(engine.now_ms, standing=standing)
 
     def _progress(self, progress: Progress) -> None:
         self.progress = progress
@@ -186,11 +189,10 @@ class Pipeline:
     async def _work(self) -> None:
         feed, engine = await self._prepare()
         async with feed:
-            missed = await self._warm_up(feed, engine)
+            found = await self._warm_up(feed, engine)
             # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
             self.live.set()
-            if missed:
-                self._hand_on(Batch(engine.now_ms, events=missed))
+            self._hand_on(found)
             try:
                 async with asyncio.TaskGroup() as group:
                     for part in (

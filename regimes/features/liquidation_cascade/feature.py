@@ -116,6 +116,7 @@ class LiquidationCascade(Feature):
             "hour": self._hour,
             "coverage": self._coverage.snapshot(),
             "trackers": {tracker.symbol: tracker.gist() for tracker in self._everyone()},
+            "baselines": {tracker.symbol: tracker.baseline.past() for tracker in self._everyone()},
             "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
         }
 
@@ -126,7 +127,7 @@ class LiquidationCascade(Feature):
         self._coverage.restore(snapshot["coverage"])
         for tracker in self._everyone():
             if tracker.symbol in snapshot["trackers"]:
-                tracker.restore(snapshot["trackers"][tracker.symbol])
+                tracker.restore(snapshot["trackers"][tracker.symbol], snapshot["baselines"][tracker.symbol])
         for symbol, levels in self._levels.items():
             if symbol in snapshot["levels"]:
                 levels.restore(snapshot["levels"][symbol])

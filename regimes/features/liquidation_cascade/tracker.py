@@ -131,17 +131,17 @@ class Tracker:
         return event
 
     def snapshot(self) -> dict[str, Any]:
-        """All state."""
+        """All state but the past of the baseline."""
         return {**self.gist(), "window": self.window.snapshot()}
 
     def gist(self) -> dict[str, Any]:
-        """All state but the window."""
+        """All state but the window and the past of the baseline."""
         return {
             "episode": msgspec.structs.asdict(self.episode),
             "episode_cents": self.episode_cents,
             "peak_cents": self.peak_cents,
             "relative_peak": self.relative_peak,
-            "baseline": self.baseline.snapshot(),
+            "present_cents": self.baseline.present_cents,
             "status": self.status,
             "dirty": self.dirty,
             "calm_since_ms": self._calm_since_ms,
@@ -150,13 +150,13 @@ class Tracker:
             "headroom_cents": self._headroom_cents,
         }
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot; a gist leaves the window as it is, and has the episode looked at with the next tick."""
+    def restore(self, snapshot: dict[str, Any], past: dict[str, Any]) -> None:
+        """Take back a snapshot and the past of the baseline; a gist leaves the window as it is, and has the episode looked at with the next tick."""
         self.episode = Episode(**snapshot["episode"])
         self.episode_cents = snapshot["episode_cents"]
         self.peak_cents = snapshot["peak_cents"]
         self.relative_peak = snapshot["relative_peak"]
-        self.baseline.restore(snapshot["baseline"])
+        self.baseline.restore(past, snapshot["present_cents"])
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
         self.dirty = snapshot["dirty"]
         self._calm_since_ms = snapshot["calm_since_ms"]

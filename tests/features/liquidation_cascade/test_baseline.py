@@ -64,19 +64,24 @@ def test_a_late_liquidation_counts_in_its_own_hour_and_one_too_old_nowhere() -> 
     baseline = filled([0] * 24)
     baseline.add(FIRST * HOUR, 700)
     assert baseline.bounds() == filled([700, *[0] * 23]).bounds()
-    before = baseline.snapshot()
+    before = baseline.past(), baseline.present_cents
     baseline.add((FIRST - HOURS) * HOUR, 10**6)
-    assert baseline.snapshot() == before
+    assert (baseline.past(), baseline.present_cents) == before
 
 
 def test_a_snapshot_goes_on_as_if_never_interrupted() -> None:
     whole = filled(list(range(300)))
     cut = Baseline(24)
-    cut.restore(filled(list(range(200))).snapshot())
+    half = filled(list(range(200)))
+    cut.restore(half.past(), half.present_cents)
     for n in range(200, 300):
         cut.add((FIRST + n) * HOUR, n)
         cut.close(FIRST + n, watched=True)
-    assert (cut.bounds(), cut.snapshot()) == (whole.bounds(), whole.snapshot())
+    assert (cut.bounds(), cut.past(), cut.present_cents) == (
+        whole.bounds(),
+        whole.past(),
+        whole.present_cents,
+    )
 
 
 def busy(market: Market, hours: int, usd: float) -> None:
