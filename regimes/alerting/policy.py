@@ -70,13 +70,21 @@ class Policy:
         self.routes = list(routes)
         self.state = PolicyState()
 
+    def change(self, settings: AlertingSettings, routes: Sequence[Route]) -> None:
+        """Decide by other settings from now on; endpoints that are gone are forgotten."""
+        self.settings = settings
+        self.routes = list(routes)
+        self._keep(self.state)
+
     def snapshot(self) -> bytes:
         """All memory, for `restore` after a restart."""
         return msgspec.msgpack.encode(self.state)
 
     def restore(self, snapshot: bytes) -> None:
         """Take back a snapshot; endpoints that are gone are forgotten."""
-        state = msgspec.msgpack.decode(snapshot, type=PolicyState)
+        self._keep(msgspec.msgpack.decode(snapshot, type=PolicyState))
+
+    def _keep(self, state: PolicyState) -> None:
         known = {route.endpoint for route in self.routes}
         self.state = PolicyState({name: kept for name, kept in state.endpoints.items() if name in known})
 
