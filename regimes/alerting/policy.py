@@ -193,14 +193,20 @@ class _Turn:
         self._note(event, route, Action.DIGEST, Reason.BELOW_MINIMUM, words)
 
     def _usual(self, event: Event, route: Route) -> bool:
-        """Whether a cascade is large in dollars only. One that has no history to be compared with is not."""
-        relative, least = event.data.get("peak_severity_relative"), self.settings.cascade_relative_severity
-        in_dollars_only = self.settings.cascade_basis == "both" and relative is not None and relative < least
-        if event.type is not EventType.LIQUIDATION_CASCADE or not in_dollars_only:
+        """Whether a cascade is not one by the basis. One that has no history to be compared with is, by its dollars."""
+        if event.type is not EventType.LIQUIDATION_CASCADE:
             return False
-        words = f"usual for {event.symbol}: relative severity {relative} of 5 < {least}"
-        self._note(event, route, Action.SUPPRESS, Reason.USUAL, words)
-        return True
+        basis, least = self.settings.cascade_basis, self.settings.cascade_relative_severity
+        relative = event.data.get("peak_severity_relative")
+        if basis != "absolute" and relative is not None and relative < least:
+            words = f"usual for {event.symbol}: relative severity {relative} of 5 < {least}"
+            self._note(event, route, Action.SUPPRESS, Reason.USUAL, words)
+            return True
+        if basis != "relative" and event.data.get("basis") == "relative":
+            words = f"unusual for {event.symbol}, yet small: severity {event.data['peak_severity']} of 5 in dollars"
+            self._note(event, route, Action.SUPPRESS, Reason.SMALL, words)
+            return True
+        return False
 
     def _cooling(self, event: Event, route: Route, memory: EndpointState) -> bool:
         last = memory.last.get(_subject(event))

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     CAP_NOTICE = "cap_notice"
     BELOW_MINIMUM = "below_minimum"
     USUAL = "usual"
+    SMALL = "small"
     SILENCED = "silenced"
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"

@@ -20,6 +20,7 @@ from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
 from regimes.observations import FundingRate, Observation, Tick
+from regimes.pipeline.basis import feature_settings
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
 from regimes.pipeline.replay import known_at_ms, replay
@@ -152,7 +153,7 @@ class Pipeline:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
         universe = self.settings.universe(symbols)
         kinds = timed(installed(), self.clock, self.feature_seconds)
-        self._engine = Engine.build(kinds, universe, self.settings.sections())
+        self._engine = Engine.build(kinds, universe, feature_settings(self.settings))
         seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
         self._feed = BinanceFeed(
             self.settings.venues,

@@ -12,6 +12,7 @@ from regimes.config.load import leaves
 from regimes.delivery.channel import open_channels
 from regimes.errors import ConfigError
 from regimes.pipeline.alerts import Alerts, endpoints_of, signing_secrets
+from regimes.pipeline.basis import feature_settings
 
 SECTIONS: Final = ("alerting", "delivery")
 _log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class Reload:
         self._alerts = alerts
         self._read = read
         self._learn = learn
+        self._features = feature_settings(alerts.settings)
 
     async def run(self) -> None:
         """Reload whenever it is asked for, until cancelled. Clients of earlier settings are closed at the end."""
@@ -61,7 +63,10 @@ class Reload:
         _log.info(
             "settings_reloaded",
             endpoints=[endpoint.name for endpoint in self._alerts.endpoints],
-            need_a_restart=_changed(settings, found),
+            need_a_restart=[
+                *_changed(settings, found),
+                *(["alerting.cascade_basis"] if feature_settings(settings) != self._features else []),
+            ],
         )
 
 

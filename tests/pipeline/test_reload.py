@@ -149,6 +149,18 @@ async def test_settings_that_need_a_restart_are_named_and_left(
     assert line["need_a_restart"] == ["liquidation.critical_velocity"]
 
 
+async def test_a_basis_that_makes_other_events_is_said_to_need_a_restart(
+    tmp_path: Path, hooks: tuple[Receiver, Receiver]
+) -> None:
+    first, _ = hooks
+    async with running(tmp_path, first) as (exchange, life):
+        changed = settings_with(
+            exchange, tmp_path, first.base, **CASCADES, alerting={"cascade_basis": "relative"}
+        )
+        line = await reloaded(life, lambda: changed)
+    assert line["need_a_restart"] == ["alerting.cascade_basis"]
+
+
 def test_a_redactor_masks_what_it_has_learned_and_what_it_knew(tmp_path: Path) -> None:
     redact = Redactor(["https://example.com/old-secret-path-0123456789"])
     settings = Settings.model_validate(

@@ -188,7 +188,7 @@ class LiquidationCascade(Feature):
         start_ms, end_ms = (hour - 1) * HOUR_MS, hour * HOUR_MS
         for tracker in self._everyone():
             share = self._coverage.observed_share(tracker.symbol, start_ms, end_ms)
-            tracker.baseline.close(hour - 1, watched=share >= _WATCHED_SHARE)
+            tracker.close_hour(hour - 1, watched=share >= _WATCHED_SHARE)
 
     def _refresh_zones(self) -> None:
         """Work out the zones of some symbols, in turn, so that no tick takes long however many there are."""
