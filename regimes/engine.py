@@ -25,7 +25,7 @@ from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation
 from regimes.package import combine, market_state
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 _HEADER: Final = "header"
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode

@@ -62,7 +62,8 @@ def run(context: typer.Context) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from regimes.commands import run as command  # noqa: PLC0415  # keeps --help and --version quick
 
-    command.execute(settings_of(context))
+    settings = settings_of(context)
+    command.execute(settings, lambda: settings_of(context))
 
 
 def _moment(text: str) -> datetime:

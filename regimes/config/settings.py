@@ -157,6 +157,17 @@ class Settings(BaseModel):
         """Return what the features watch; `symbols` are the configured ones with `top:N` resolved."""
         return Universe(symbols or self.symbols, self.timeframes)
 
+    def with_sections_of(self, other: Self, *sections: str) -> Self:
+        """Return a copy that has some sections, and where their values came from, of other settings."""
+        copy = self.model_copy(update={name: getattr(other, name) for name in sections})
+        theirs = tuple(f"{name}." for name in sections)
+        kept = {path: origin for path, origin in self._origins.items() if not path.startswith(theirs)}
+        taken = {
+            path: origin for path, origin in other._origins.items() if path.startswith(theirs)
+        }  # our own class
+        copy._origins = kept | taken  # noqa: SLF001  # our own class
+        return copy
+
     def replaced(self, origin: Origin, **sections: Any) -> Self:
         """Return a copy in which some sections or values are set by the program, and say who set them.
 

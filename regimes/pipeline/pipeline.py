@@ -21,6 +21,7 @@ from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
 from regimes.history.tape.recorder import Recorder
 from regimes.observations import FundingRate, Observation, Tick
+from regimes.pipeline.basis import feature_settings
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
 from regimes.pipeline.replay import replay
@@ -162,7 +163,7 @@ class Pipeline:
         if self._recorder is not None:
             self._recorder.watch(universe.symbols)
         kinds = timed(installed(), self.clock, self.feature_seconds)
-        self._engine = Engine.build(kinds, universe, self.settings.sections())
+        self._engine = Engine.build(kinds, universe, feature_settings(self.settings))
         seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
         self._feed = BinanceFeed(
             self.settings.venues,
@@ -173,8 +174,8 @@ class Pipeline:
         )
         return self._feed, self._engine
 
-    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Sequence[Event]:
-        """Take the history; what became true while nobody watched."""
+    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Batch:
+        """Take the history; what became true while nobody watched, or what an engine that begins anew finds open."""
         began = self.clock.monotonic()
         history = await feed.warmup(engine.needs(), self._progress)
         for on_funding in self._on_funding_history:
@@ -187,7 +188,10 @@ class Pipeline:
             on_step=None if self._recorder is None else self._recorder.took,
         )
         log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
-        return replayed.events if self._resume.goes_on else []
+        if self._resume.goes_on:
+            return Batch(engine.now_ms, events=replayed.events)
+        standing = [event for event in replayed.events if event.id in engine.open_events]
+        return Batch(engine.now_ms, standing=standing)
 
     def _progress(self, progress: Progress) -> None:
         self.progress = progress
@@ -197,11 +201,10 @@ class Pipeline:
     async def _work(self) -> None:
         feed, engine = await self._prepare()
         async with feed:
-            missed = await self._warm_up(feed, engine)
+            found = await self._warm_up(feed, engine)
             # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
             self.live.set()
-            if missed:
-                self._hand_on(Batch(engine.now_ms, events=missed))
+            self._hand_on(found)
             try:
                 async with asyncio.TaskGroup() as group:
                     for part in (

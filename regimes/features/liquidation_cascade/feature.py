@@ -123,6 +123,7 @@ class LiquidationCascade(Feature):
             "hour": self._hour,
             "coverage": self._coverage.snapshot(),
             "trackers": {tracker.symbol: tracker.gist() for tracker in self._everyone()},
+            "baselines": {tracker.symbol: tracker.baseline.past() for tracker in self._everyone()},
             "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
         }
 
@@ -133,7 +134,7 @@ class LiquidationCascade(Feature):
         self._coverage.restore(snapshot["coverage"])
         for tracker in self._everyone():
             if tracker.symbol in snapshot["trackers"]:
-                tracker.restore(snapshot["trackers"][tracker.symbol])
+                tracker.restore(snapshot["trackers"][tracker.symbol], snapshot["baselines"][tracker.symbol])
         for symbol, levels in self._levels.items():
             if symbol in snapshot["levels"]:
                 levels.restore(snapshot["levels"][symbol])
@@ -198,7 +199,7 @@ class LiquidationCascade(Feature):
         start_ms, end_ms = (hour - 1) * HOUR_MS, hour * HOUR_MS
         for tracker in self._everyone():
             share = self._coverage.observed_share(tracker.symbol, start_ms, end_ms)
-            tracker.baseline.close(hour - 1, watched=share >= _WATCHED_SHARE)
+            tracker.close_hour(hour - 1, watched=share >= _WATCHED_SHARE)
 
     def _refresh_zones(self) -> None:
         """Work out the zones of some symbols, in turn, so that no tick takes long however many there are."""
