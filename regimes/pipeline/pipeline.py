@@ -26,6 +26,7 @@ from regimes.pipeline.replay import known_at_ms, replay
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
 from regimes.pipeline.stopwatch import timed
+from regimes.pipeline.tidy import tidy
 from regimes.pipeline.timed import TimedSink
 
 BATCH: Final = 500
@@ -192,6 +193,7 @@ class Pipeline:
                     warm = asyncio.Event()
                     group.create_task(feed.run(self._sink, warm=warm))
                     missed = await self._warm_up(feed, engine)
+                    tidy()
                     # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
                     self.live.set()
                     if missed:

@@ -84,7 +84,7 @@ async def test_liquidations_that_come_while_history_is_fetched_are_taken_once_it
         began_ms = clock.now_ms()
         exchange.faults.http.add(503, path="/api/v3/klines")
         pipeline = Pipeline(settings_for(exchange, tmp_path), clock=clock)
-        gaps: list[FeedGap] = []
+        gaps = list[FeedGap]()
         pipeline.subscribe(on_batch=lambda batch: gaps.extend(batch.gaps))
         async with running(pipeline) as task:
             await until(lambda: up(pipeline, "liquidation"), task)
