@@ -151,9 +151,13 @@ class HourlyFeature(ABC):
         self._arrays[name] = values
         return values
 
+    def _of(self, values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+        """A copy of what an array with a last axis of symbols says of these."""
+        return values.copy() if len(rows) == len(self._symbols) else values[..., rows]
+
     def _standing(self, rows: IntArray, ready: BoolArray) -> Callable[[], list[Standing]]:
         """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
-        ages, judged_ms = self._age[rows], self._judged_ms[rows]
+        ages, judged_ms = self._of(self._age, rows), self._of(self._judged_ms, rows)
         absent = {} if self._all_judged else {r: self._absent[r] for r in rows[judged_ms == _NEVER].tolist()}
 
         def stand() -> list[Standing]:

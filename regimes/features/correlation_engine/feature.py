@@ -126,7 +126,8 @@ class CorrelationEngine:
         if row is None:
             return NOTHING
         hour = candle.open_ms // HOUR_MS
-        self._now_ms = max(self._now_ms, candle.open_ms + HOUR_MS)
+        closed_ms = candle.open_ms + HOUR_MS
+        self._now_ms = max(self._now_ms, closed_ms)
         events: list[Event] = []
         if self._forming != NEVER and hour > self._forming:
             events += self._put_in()
