@@ -1,6 +1,8 @@
 """`python -m bench` lists the benchmarks, `python -m bench NAME ...` runs some, `python -m bench all` every one."""
 
 import os
+import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,7 +11,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from bench.report import Report, machine, show
+from bench.report import Report, machine, markdown, show
 
 WIDTH: Final = 140
 POOLS: Final = ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
@@ -34,6 +36,9 @@ def main(
     full: Annotated[
         bool, typer.Option("--full", help="Run as long as the aims say, not under a minute each.")
     ] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, as in docs/performance.md.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the numbers to this file.")] = None,
 ) -> None:
     """Run benchmarks one after the other and print a table for each."""
@@ -51,9 +56,15 @@ def main(
     # One core for everybody; these pools of threads are made when their libraries are imported.
     os.environ |= dict.fromkeys(POOLS, "1")
     reports: list[Report] = []
+    if as_markdown:
+        sys.stdout.write(f"Measured on {datetime.now(tz=UTC):%Y-%m-%d}: {machine()}.\n\n")
     for name in chosen:
         report: Report = import_module(f"bench.{name}").run(full=full)
-        show(report, console)
+        if as_markdown:
+            sys.stdout.write(markdown(report) + "\n")
+            sys.stdout.flush()
+        else:
+            show(report, console)
         reports.append(report)
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode({"machine": machine(), "reports": reports})))

@@ -15,7 +15,8 @@ class TimedSink:
     """The sink feeds are given. Puts Ticks into the same queue, so that order is kept.
 
     `tick` is called by the timer. In between, data bring a Tick with them when event time has moved on by 30 s,
-    which happens where it runs faster than real time.
+    which happens where it runs faster than real time. Before the first `tick`, while history is fetched, data wait
+    in the queue without any.
 
     recorder: sees everything before the queue does.
     """
@@ -24,7 +25,7 @@ class TimedSink:
         self._queue = queue
         self._recorder = recorder
         self._clock = clock
-        self._ticked_ms = 0
+        self._ticked_ms: int | None = None
 
     def put(self, observation: Observation) -> None:
         self._enter(observation, None)
@@ -34,7 +35,7 @@ class TimedSink:
         self._enter(observation, frame)
 
     def _enter(self, observation: Observation, frame: str | bytes | None) -> None:
-        if self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
+        if self._ticked_ms is not None and self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
             self.tick()
         if self._recorder is not None:
             self._recorder.seen(observation, frame)
@@ -42,7 +43,7 @@ class TimedSink:
 
     def tick(self) -> None:
         """Put the present moment into the queue; time never goes back in it."""
-        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms)
+        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms or 0)
         tick = Tick(self._ticked_ms)
         if self._recorder is not None:
             self._recorder.seen(tick)
