@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from bench.blaster import Done, Order
 from regimes.commands.load_test.children import Child, child
 
+
 class Exchanges:
     """Exchanges in one process that send what they are told to. urls: one each."""
 

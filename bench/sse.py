@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
 
 from bench.report import Aim, Report, Result
-from bench.sse_peers import BARE, NCHAN, OURS, Ours, Server, bare, missing, nchan, ours
+from bench.sse_peers import BARE, NCHAN, OURS, Server, bare, missing, nchan, ours
 from regimes.commands.load_test.children import Child, child
 from regimes.commands.load_test.viewers import Heard
 from regimes.commands.running import allow_open_files, run_to_end
@@ -31,8 +31,7 @@ SECONDS: Final = 3
 FULL_SECONDS: Final = 10
 STUCK: Final = 200
 STUCK_SECONDS: Final = 20
-AIM_NCHAN: Final = 0.85
-AIM_BARE: Final = 1.3
+AIMS: Final = {NCHAN: 0.85, BARE: 1.3}
 AIM_LATE_MS: Final = 50.0
 LATE_AT: Final = 1_000
 AIM_KB: Final = 12.0
@@ -186,20 +185,18 @@ class Stuck(NamedTuple):
 async def _stuck(seconds: float) -> Stuck:
     """Some readers stop reading; what that costs the server, and the others."""
     with tempfile.TemporaryDirectory(prefix="regimes-bench-") as name:
-        async with ours(Path(name), 2 * STUCK) as server:
-            async with viewers(server, 2 * STUCK, "--stuck", str(STUCK)) as readers:
-                # As much as the kernel and the server keep for a reader.
-                await publish(server, 4 * SECONDS)
-                await readers.ask(None, Heard)
-                before_kb = resident_kb(server.pid)
-                frames = await publish(server, seconds)
-                heard = await Contestant(server, readers, STUCK)._all(frames * STUCK)
-                after_kb, counts = resident_kb(server.pid), await _counts(server)
-    return Stuck(before_kb / 1024, after_kb / 1024, float(np.percentile(heard, 99)), counts)
-
-
-async def _counts(server: Ours) -> int:
-    return (await server.counts()).stuck
+        async with (
+            ours(Path(name), 2 * STUCK) as server,
+            viewers(server, STUCK, "--stuck", str(STUCK)) as readers,
+        ):
+            contestant = Contestant(server, readers, STUCK)
+            # As much as the kernel and the server keep for a reader.
+            await contestant.turn(4 * SECONDS)
+            before_kb = resident_kb(server.pid)
+            spent = await contestant.turn(seconds)
+            after_kb, counts = resident_kb(server.pid), await server.counts()
+    late_ms = float(np.percentile(spent.late_ms, 99))
+    return Stuck(before_kb / 1024, after_kb / 1024, late_ms, counts.stuck)
 
 
 async def _measure(seconds: float, *, full: bool) -> Report:
@@ -221,39 +218,37 @@ async def _measure(seconds: float, *, full: bool) -> Report:
 
 
 def _results(found: Mapping[int, Found]) -> list[Result]:
-    results = []
+    results: list[Result] = []
     for count, one in found.items():
         peers = [name for name in one.turns if name != OURS]
-        aims = {NCHAN: AIM_NCHAN, BARE: AIM_BARE}
-        for peer in peers:
-            results.append(
-                Result(
-                    what=f"CPU a delivery, {count:,} readers",
-                    unit="us",
-                    ours=one.us(OURS),
-                    peers={peer: one.us(peer)},
-                    aim=Aim(aims[peer], peer),
-                )
+        late = {peer: one.late_ms(peer) for peer in peers}
+        memory = {peer: one.kb[peer] for peer in peers}
+        results += [
+            Result(
+                what=f"CPU a delivery, {count:,} readers",
+                unit="us",
+                ours=one.us(OURS),
+                peers={peer: one.us(peer)},
+                aim=Aim(AIMS[peer], peer),
             )
-        results.append(
+            for peer in peers
+        ]
+        results += [
             Result(
                 what=f"delay p99, {count:,} readers",
                 unit="ms",
                 ours=one.late_ms(OURS),
-                peers={peer: one.late_ms(peer) for peer in peers},
+                peers=late,
                 aim=Aim(AIM_LATE_MS) if count == LATE_AT else None,
-            )
-        )
-        if count >= LATE_AT:
-            results.append(
-                Result(
-                    what=f"memory a reader, {count:,} readers",
-                    unit="KB",
-                    ours=one.kb[OURS],
-                    peers={peer: one.kb[peer] for peer in peers},
-                    aim=Aim(AIM_KB),
-                )
-            )
+            ),
+            Result(
+                what=f"memory a reader, {count:,} readers",
+                unit="KB",
+                ours=one.kb[OURS],
+                peers=memory,
+                aim=Aim(AIM_KB) if count >= LATE_AT else None,
+            ),
+        ]
     return results
 
 

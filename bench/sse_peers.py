@@ -48,9 +48,12 @@ http {{
 class Server(Protocol):
     """Something that sends what it is given to all who read `path`. pid: of the process that does the work."""
 
-    pid: int
-    port: int
-    path: str
+    @property
+    def pid(self) -> int: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def path(self) -> str: ...
 
     async def publish(self, data: dict[str, Any]) -> None:
         """Give it one frame's data."""
@@ -60,7 +63,7 @@ class Server(Protocol):
 class Ours:
     """The web server of the program."""
 
-    path: Final = "/api/stream?interval=1"
+    path = "/api/stream?interval=1"
 
     def __init__(self, process: Child, port: int) -> None:
         self.pid = process.pid
@@ -85,7 +88,7 @@ async def ours(folder: Path, streams: int) -> AsyncIterator[Ours]:
 class Bare:
     """`sse_send_loop.c`."""
 
-    path: Final = "/"
+    path = "/"
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self.pid = process.pid
@@ -118,7 +121,7 @@ async def bare(folder: Path) -> AsyncIterator[Bare]:
 class Nchan:
     """nginx with one worker."""
 
-    path: Final = "/stream"
+    path = "/stream"
 
     def __init__(self, client: aiohttp.ClientSession, port: int, pid: int) -> None:
         self.pid = pid
@@ -134,10 +137,7 @@ class Nchan:
 @asynccontextmanager
 async def nchan(folder: Path, port: int) -> AsyncIterator[Nchan]:
     """nginx until the block ends."""
-    folder.chmod(0o755)
-    (module,) = (path for path in _MODULES if path.exists())
-    config = folder / "nginx.conf"
-    config.write_text(_CONFIG.format(module=module, folder=folder, port=port))
+    config = _configured(folder, port)
     log = str(folder / "error.log")
     process = await asyncio.create_subprocess_exec("nginx", "-e", log, "-p", str(folder), "-c", str(config))
     try:
@@ -147,6 +147,14 @@ async def nchan(folder: Path, port: int) -> AsyncIterator[Nchan]:
     finally:
         process.terminate()
         await process.wait()
+
+
+def _configured(folder: Path, port: int) -> Path:
+    folder.chmod(0o755)
+    (module,) = (path for path in _MODULES if path.exists())
+    config = folder / "nginx.conf"
+    config.write_text(_CONFIG.format(module=module, folder=folder, port=port))
+    return config
 
 
 async def _answers(client: aiohttp.ClientSession) -> None:

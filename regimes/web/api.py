@@ -75,10 +75,13 @@ class Stream:
         response.enable_chunked_encoding()
         await response.prepare(request)
         await response.write(f"retry: {RETRY_MS}\n\n".encode())
+        response.headers.clear()  # sent; there may be thousands of streams
+        if transport.is_closing():
+            return response
         last_state = request.headers.get("Last-Event-ID", query.last_event_id)[:80]
         client = await self._hub.join(transport, _view(query), last_state)
         try:
-            await client.ended.wait()
+            await client.ended
         finally:
             self._hub.leave(client)
         try:

@@ -5,12 +5,12 @@ standard input with what came since the last one. Linux only.
 """
 
 import argparse
+import re
 import select
 import socket
 import sys
 import time
 from array import array
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -22,11 +22,12 @@ TOGETHER: Final = 100
 """How many connect at once, so that nobody's place in the server's queue is dropped."""
 PATIENCE_S: Final = 30.0
 END: Final = b"\n\n"
+DATA: Final = b"\ndata: "
 EVENT: Final = b"event: event\n"
 SMALL_BUFFER: Final = 4_096
 _READ: Final = 262_144
 _AT_ONCE: Final = 1_024
-_LONGEST_NUMBER: Final = 20
+_DIGITS: Final = re.compile(rb"[0-9]{1,20}")
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Viewers:
-    """Readers by file descriptor. The first `stuck` ask, and then read nothing, with a small buffer of their own."""
+    """Readers by file descriptor. Stuck ones ask, and then read nothing, with a small buffer of their own."""
 
     def __init__(self, address: tuple[str, int], request: bytes, mark: Mark) -> None:
         self._address = address
@@ -70,10 +71,9 @@ class Viewers:
         self._late = array("d")
 
     def connect(self, count: int, stuck: int = 0) -> None:
-        """Connect so many, some at a time, each until its answer begins. Raises TimeoutError, OSError."""
-        for _ in range(stuck):
-            self._stuck.append(self._asked(small=True))
-        left = count - stuck
+        """Connect so many, some at a time, each until its answer begins, and the stuck ones besides. Raises TimeoutError, OSError."""
+        self._stuck += [self._asked(small=True) for _ in range(stuck)]
+        left = count
         while left > 0:
             some = [self._asked() for _ in range(min(TOGETHER, left))]
             left -= len(some)
@@ -143,26 +143,23 @@ class Viewers:
             whole = whole[: end + len(END)]
         self._count(whole)
 
-    def _count(self, frames: bytes) -> None:
-        self._frames += frames.count(END)
-        self._events += frames.count(EVENT)
+    def _count(self, taken: bytes) -> None:
+        frames = taken.count(DATA)
+        self._frames += frames
+        self._events += taken.count(EVENT)
         now, scale = self._mark.now(), 1_000 / self._mark.per_second
-        self._late.extend((now - made) * scale for made in self._marks(frames))
+        for frame in taken.split(END) if frames > 1 else (taken,):
+            made = self._made(frame)
+            if made is not None:
+                self._late.append((now - made) * scale)
 
-    def _marks(self, frames: bytes) -> Iterator[int]:
-        """The newest mark of each frame that has one."""
-        if self._key not in frames:
-            return
-        for frame in frames.split(END):
-            place = frame.rfind(self._key)
-            if place >= 0:
-                digits = frame[place + len(self._key) :][:_LONGEST_NUMBER]
-                yield int(digits[: _digits(digits)])
-
-
-def _digits(text: bytes) -> int:
-    """How many digits it begins with."""
-    return len(text) - len(text.lstrip(b"0123456789"))
+    def _made(self, frame: bytes) -> int | None:
+        """The newest mark of a frame; None where it has none."""
+        place = frame.rfind(self._key)
+        if place < 0:
+            return None
+        digits = _DIGITS.match(frame, place + len(self._key))
+        return None if digits is None else int(digits[0])
 
 
 def request(host: str, path: str, token: str = "") -> bytes:
