@@ -18,7 +18,7 @@ from regimes.clock import SystemClock
 from regimes.events import EventBody
 from regimes.web.channel import Channel
 from regimes.web.client import Client, View
-from regimes.web.frames import HEARTBEAT, frame, parse_state, state_of
+from regimes.web.frames import HEARTBEAT, RETRY_MS, frame, parse_state, retry, state_of
 from regimes.web.live import Live
 from regimes.web.log import EventLog
 from regimes.web.shapes import Features, Market
@@ -34,6 +34,8 @@ STUCK_S: Final = 60.0
 BEGIN_S: Final = 2.0
 SETTLED_S: Final = 5.0
 """For so long what was read from storage may still be told by the program too."""
+APART_MS: Final = 10
+LATEST_MS: Final = 12_000
 _NOTHING_YET: Final = Features(
     timestamp="1970-01-01T00:00:00Z",
     market=Market("NORMAL", "nothing is known yet", [], []),
@@ -154,11 +156,11 @@ class Hub:
                 await self._attend(channel, client, now)
 
     async def close(self) -> None:
-        """Say goodbye to every reader and end its stream."""
+        """Say goodbye to every reader, and when to come back: not all at once."""
         last = frame("status", self._live.status(closing=True))
-        for client in [*self._clients]:
+        for number, client in enumerate([*self._clients]):
             if not client.is_full:
-                client.write(last)
+                client.write(retry(min(RETRY_MS + number * APART_MS, LATEST_MS)) + last)
             client.end()
         for task in self._tasks:
             task.cancel()
