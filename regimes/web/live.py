@@ -28,7 +28,9 @@ class Live:
     changed: by symbol, the number of the turn in which its readings last changed. priced: the same of its price.
     """
 
-    def __init__(self, source: WebSource, board: Board, *, writes: bool) -> None:
+    def __init__(
+        self, source: WebSource, board: Board, *, writes: bool, links: Mapping[str, str] | None = None
+    ) -> None:
         self.board = board
         self.turn = 0
         self.changed: dict[str, int] = {}
@@ -36,6 +38,7 @@ class Live:
         self._version = 0
         self._source = source
         self._writes = writes
+        self._links = links or {}
         self._payloads: dict[tuple[Any, ...], Payload] = {}
         self._packages: dict[str, tuple[int, msgspec.Raw]] = {}
         self._market: tuple[int, dict[str, Any]] = (-1, {})
@@ -159,6 +162,7 @@ class Live:
             symbols=engine.universe.symbols if engine else (),
             timeframes=engine.universe.timeframes if engine else (),
             writes=self._writes,
+            links=self._links,
             conflated=conflated,
             delayed_events=delayed_events,
         )

@@ -27,11 +27,14 @@ export function card(symbol, choose = null) {
     const known = market.features.packages[symbol];
     const quoted = market.features.prices[symbol];
     setText(cost, quoted ? price(quoted.price) : "no price yet");
+    let isGrave = false;
     for (const { key, mark, note } of lines) {
       const said = tell(key, known?.[key], now());
       setBadge(mark, said.level, said.word);
       setText(note, said.note);
+      isGrave ||= said.level === "critical";
     }
+    node.classList.toggle("alarm", isGrave);
   };
   return { node, draw };
 }
