@@ -61,6 +61,7 @@ function startLiveness(say) {
   const draw = () => {
     const { level, text, coarse, since } = liveness(market.link, market.status, clock);
     setBadge(place, level, text);
+    setAttribute(document.documentElement, "data-link", market.link.state);
     setAttribute(place, "title", since ? `since ${utc(since)}` : "time between the newest message of the exchange and now");
     if (before && coarse !== before) say(coarse);
     if (before || coarse === "live") before = coarse;
@@ -109,7 +110,7 @@ function drawBanner() {
   const key = shown.map((event) => `${event.id}.${event.revision}`).join();
   if (banner?.dataset.key === key) return;
   banner?.remove();
-  byId("summary").hidden = shown.length > 0;
+  byId("summary").classList.toggle("behind", shown.length > 0);
   if (!shown.length) return;
   const [newest, ...others] = shown;
   const more = others.length ? ` And ${others.length} more.` : "";

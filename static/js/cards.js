@@ -11,6 +11,9 @@ const ROWS = [
   ["regimes", "Regime"],
 ];
 
+/** The columns where each card is one line. */
+export const cardHead = () => h("div", { class: "head", "aria-hidden": "true" }, h("span", {}, "Symbol"), h("span", {}, ROWS.map(([, title]) => h("span", {}, title))));
+
 /** A card: { node, draw() }. choose: called when its name is pressed, or null. */
 export function card(symbol, choose = null) {
   const cost = h("span", { class: "price" });

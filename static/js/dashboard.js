@@ -1,6 +1,6 @@
 // The page for the trader.
 import { startPage } from "./bar.js";
-import { card } from "./cards.js";
+import { card, cardHead } from "./cards.js";
 import { Chart, chartLibrary } from "./chart.js";
 import { get } from "./api.js";
 import { arrange, byId, h } from "./dom.js";
@@ -72,13 +72,14 @@ const chosen = (name, values) => (values.includes(preference(name)) ? preference
 
 function startCards(place) {
   const made = new Map();
+  const head = cardHead();
   const draw = () => {
     for (const symbol of symbols()) {
       if (!made.has(symbol)) made.set(symbol, card(symbol, () => prefer("symbol", symbol)));
       made.get(symbol).draw();
     }
     place.classList.toggle("many", made.size > MANY);
-    arrange(place, symbols().map((symbol) => made.get(symbol).node));
+    arrange(place, [head, ...symbols().map((symbol) => made.get(symbol).node)]);
   };
   view(["features"], draw);
   draw();

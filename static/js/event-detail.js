@@ -17,8 +17,7 @@ export function detail(event) {
   const draw = (newer) => {
     node.replaceChildren(
       h("div", { class: "wide" }, h("h3", {}, "Why"), h("p", {}, newer.why), newer.description ? h("p", { class: "quiet" }, newer.description) : null),
-      part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), `, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"),
-        ` after ${duration(Date.parse(newer.timestamp) - Date.parse(newer.started))}`)),
+      part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), newer.phase === "opened" ? null : [`, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"), ` after ${duration(Date.parse(newer.timestamp) - Date.parse(newer.started))}`])),
       part("Track record", record),
       part("Deliveries", sent),
       h("div", { class: "wide" }, h("h3", {}, "Data"), facts(newer.data)),

@@ -88,8 +88,8 @@ export class EventStream {
       this.#filter[name] = select.value;
       this.#shown = PAGE;
       this.#draw();
-    } }, h("option", { value: "" }, "All"), values.map((value) => h("option", { value }, phrase(value))));
-    return h("label", {}, title, select);
+    } }, h("option", { value: "" }, `Every ${title.toLowerCase()}`), values.map((value) => h("option", { value }, phrase(value))));
+    return h("label", {}, h("span", { class: "unseen" }, title), select);
   }
 
   #chosen() {
@@ -141,7 +141,7 @@ export class EventStream {
     const known = [...new Set([...symbols(), ...[...market.events.values()].map((event) => event.symbol)])];
     if (known.length === select.options.length - 1) return;
     const kept = select.value;
-    select.replaceChildren(h("option", { value: "" }, "All"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
+    select.replaceChildren(h("option", { value: "" }, "Every symbol"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
     select.value = kept;
   }
 }

@@ -47,6 +47,7 @@ const SAYINGS = {
     note: `${c.is_lower_bound ? "≥ " : ""}${usd(c.total_liquidation_usd)} in 24 h · ${compact(c.velocity_usd_per_hour)}/h${thin(c)}`,
   }),
   regimes: (r) => ({
+    ...(r.alert_level === "CRITICAL" ? {} : { level: regimeLevel(r.primary_regime) }),
     word: r.primary_regime?.replace("SPOT_", "") ?? "no agreement",
     note: `${percent(r.confidence, 0)} sure · ${r.agreement_count} of ${r.timeframes_ok} timeframes`,
   }),
@@ -89,7 +90,7 @@ const DATA = {
 export function liveness(link, status, clock) {
   if (link.state === "connecting") return same("info", "connecting …");
   if (link.state !== "live") {
-    return { level: "warning", text: `reconnecting since ${clock(link.since)}`, coarse: "reconnecting to the service", since: link.since };
+    return { level: "warning", text: `reconnecting since ${clock(link.since)}; what you see is older`, coarse: "reconnecting to the service", since: link.since };
   }
   if (!status) return same("info", "connected, waiting for data");
   if (status.state === "starting") return same("info", "the service is starting");

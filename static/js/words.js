@@ -14,7 +14,7 @@ function digits(least, most) {
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function number(value, most = 2, least = 0) {
-  return isNumber(value) ? digits(least, most).format(value) : NONE;
+  return isNumber(value) ? digits(least, most).format(value).replace("-", "−") : NONE;
 }
 
 export function price(value) {
@@ -70,8 +70,10 @@ export function headline({ symbol, title }) {
   return rest.charAt(0).toUpperCase() + rest.slice(1);
 }
 
+const NAMES = { n: "samples", needed: "samples needed" };
+
 /** What a field is called where its value says the unit. */
-export const label = (name) => name.replace(/(_usd)?_per_hour$|_usd$|_ms$|_hours$/, "").replaceAll("_", " ");
+export const label = (name) => NAMES[name] ?? name.replace(/(_usd)?_per_hour$|_usd$|_ms$|_hours$/, "").replaceAll("_", " ");
 
 const FORMATS = [
   [/_ms$/, (value) => new Date(value).toLocaleString()],

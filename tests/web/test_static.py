@@ -48,7 +48,14 @@ def test_scripts_are_sent_without_comments_and_indentation_each_line_in_its_plac
     script, vendor = assets.get("/app.js"), assets.get("/vendor/charts.js")
     assert script is not None
     assert vendor is not None
-    assert script.body.decode().split("\n") == ["", "", "if (a) {", 'b("// kept"); // kept', "}", "/* kept */"]
+    assert script.body.decode().split("\n") == [
+        "",
+        "",
+        "if (a) {",
+        'b("// kept"); // kept',
+        "}",
+        "/* kept */",
+    ]
     assert vendor.body == b"  // as it came"
 
 

@@ -36,10 +36,11 @@ def test_axe_finds_nothing(page: Page, path: str, theme: str) -> None:
         expect(page.locator(".detail li, .detail p").first).to_be_visible()
     settled(page).evaluate(AXE)
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    assert [_told(violation) for violation in found] == []
+    assert [told(violation) for violation in found] == []
 
 
-def _told(violation: dict[str, Any]) -> str:
+def told(violation: dict[str, Any]) -> str:
+    """One finding of axe in a line."""
     where = "; ".join(
         node["html"][:120] + " " + str(node.get("failureSummary", ""))[-200:]
         for node in violation["nodes"][:3]
