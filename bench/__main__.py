@@ -22,6 +22,7 @@ BENCHMARKS: Final = {
     "cascade": "500 symbols, 10,000 liquidations a second, one core: CPU, lag, losses",
     "memory": "resident memory of `regimes run` with 3 and 500 symbols, and over a million messages",
     "start": "start of the process to the first full package, cache cold and warm",
+    "page": "the page in Chromium: first paint, answers, work of an update, memory, bytes",
     "alerts_latency": "liquidation on the wire to webhook received, 1,000 liquidations a second, SQLite",
     "alerts_delivery": "deliveries a second to fast receivers, durable; bare aiohttp POSTs",
     "alerts_storage": "events stored a second, SQLite and PostgreSQL; plain executemany",

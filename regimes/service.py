@@ -19,7 +19,7 @@ from regimes.pipeline.alerts import Alerts, open_alerts
 from regimes.pipeline.live_source import LiveSource
 from regimes.pipeline.pipeline import only
 from regimes.pipeline.reload import Reload
-from regimes.web.app import WebServer
+from regimes.web.app import Beside, WebServer
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _LEVELS: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
@@ -86,13 +86,13 @@ def recorder_of(settings: Settings, clock: Clock) -> Iterator[Recorder | None]:
 
 @asynccontextmanager
 async def web_of(
-    settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts
+    settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts, beside: Beside | None = None
 ) -> AsyncIterator[WebServer | None]:
     """Serve pages, API, stream and metrics of a pipeline that is about to run; None when that is off."""
     if not settings.web.enabled:
         yield None
         return
-    server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts))
+    server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts), beside=beside)
 
     pipeline.subscribe(on_batch=server.took, on_funding_history=server.live.board.take_funding)
     alerts.on_written(lambda written: server.wrote(written.events, written.decisions))

@@ -32,7 +32,9 @@ class Live:
     changed: by symbol, the number of the turn in which its readings last changed. priced: the same of its price.
     """
 
-    def __init__(self, source: WebSource, board: Board, *, writes: bool) -> None:
+    def __init__(
+        self, source: WebSource, board: Board, *, writes: bool, links: Mapping[str, str] | None = None
+    ) -> None:
         self.board = board
         self.turn = 0
         self.changed: dict[str, int] = {}
@@ -40,6 +42,7 @@ class Live:
         self._version = 0
         self._source = source
         self._writes = writes
+        self._links = links or {}
         self._real = SystemClock()
         self._payloads: dict[tuple[Any, ...], tuple[int, float, Payload]] = {}
         self._packages: dict[str, tuple[int, msgspec.Raw]] = {}
@@ -178,6 +181,7 @@ class Live:
             symbols=engine.universe.symbols if engine else (),
             timeframes=engine.universe.timeframes if engine else (),
             writes=self._writes,
+            links=self._links,
             conflated=conflated,
             delayed_events=delayed_events,
         )
