@@ -171,3 +171,8 @@ def iso_utc(ts_ms: int) -> str:
     moment = datetime.fromtimestamp(ts_ms / 1000, tz=UTC)
     precision = "milliseconds" if ts_ms % 1000 else "seconds"
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def utc_ms(iso: str) -> int:
+    """Milliseconds UTC of what `iso_utc` wrote."""
+    return round(datetime.fromisoformat(iso).timestamp() * 1000)
