@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from regimes import wording
 from regimes.alerting.message import Fact, Link, Message
-from regimes.events import EventBody, Phase, Severity, utc_ms
+from regimes.events import EventBody, Phase, Severity, TrackRecord, utc_ms
 from regimes.timeframe import HOUR_MS
 
 _LINK_LABELS: Final = {"dashboard": "View on dashboard", "more": "More info"}
@@ -41,12 +41,16 @@ def render(
         why=body.why,
         ts_ms=utc_ms(body.timestamp),
         started_ms=utc_ms(body.started),
-        facts=facts(body.data),
+        facts=(*facts(body.data), *_record(body.track_record)),
         links=tuple(Link(_LINK_LABELS.get(name, _words(name)), url) for name, url in body.links.items()),
         is_test=body.data.get("is_test") is True,
         late_ms=late_ms,
         suppressed=suppressed,
     )
+
+
+def _record(record: TrackRecord | None) -> tuple[Fact, ...]:
+    return () if record is None else (Fact("Track record", record.words),)
 
 
 def facts(data: Mapping[str, Any]) -> tuple[Fact, ...]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from regimes.events import EventType, iso_utc
+from regimes.events import EventType, TrackEffect, TrackRecord, iso_utc
 
 FEW: Final = 20
 """Fewer events than this show nothing that can be relied on."""
@@ -28,8 +28,8 @@ _VARIANT_KEYS: Final = {
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """One outcome, so many hours after the events of a group.
 
-    scale: `ratio` (1 = as usual) or `difference` (0 = as usual). n: events measured; weeks: calendar weeks they lie
-    in; truncated: left out because their future is not known to its end; unmatched: because no time is like theirs;
+    scale: `ratio` (1 = as usual) or `difference` (0 = as usual). n: events measured; weeks: how many
+    they lie in, crowded ones counted for less; truncated: left out because their future is not known to its end; unmatched: because no time is like theirs;
     missing: because the outcome was not recorded. median: of the outcome after the events; usual: mean at matched times.
     effect with ci: how the outcome differs from usual. p: that of chance; q: after correction for the whole table.
     The last five are None where there are too few weeks.
@@ -104,7 +104,7 @@ class TrackRecords:
         self.table = table
         self._groups = {(group.event_type, group.variant, group.symbol): group for group in table.groups}
 
-    def of(self, event_type: str, symbol: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    def of(self, event_type: str, symbol: str, data: Mapping[str, Any]) -> TrackRecord | None:
         """The record of events like this one: of its symbol where there are enough, else of all symbols.
 
         None for a kind of which nothing is known.
@@ -115,42 +115,54 @@ class TrackRecords:
         group = own if own is not None and _n(own) >= FEW else pooled
         return None if group is None else self._record(group)
 
-    def _record(self, group: Group) -> dict[str, Any]:
-        since, until = iso_utc(self.table.from_ms), iso_utc(self.table.to_ms)
-        return {
-            "words": words(group, since[:4]),
-            "like_this": " ".join(
-                filter(None, [group.event_type, group.variant, group.symbol or "of any symbol"])
-            ),
-            "n": _n(group),
-            "few": _n(group) < FEW,
-            "since": since,
-            "until": until,
-            "shipped": self.table.shipped,
-            "effects": {
-                f"{effect.outcome}_{effect.horizon_hours}h": {
-                    "scale": effect.scale,
-                    "n": effect.n,
-                    "effect": effect.effect,
-                    "ci": effect.ci,
-                    "evident": effect.is_evident,
-                }
+    def _record(self, group: Group) -> TrackRecord:
+        since = iso_utc(self.table.from_ms)
+        return TrackRecord(
+            words=words(group, since[:4]),
+            like_this=" ".join(filter(None, [group.event_type, group.variant, group.symbol or "any symbol"])),
+            n=_n(group),
+            few=is_few(group),
+            since=since,
+            until=iso_utc(self.table.to_ms),
+            shipped=self.table.shipped,
+            effects={
+                f"{effect.outcome}_{effect.horizon_hours}h": TrackEffect(
+                    scale=effect.scale,
+                    n=effect.n,
+                    effect=effect.effect,
+                    ci=effect.ci,
+                    evident=effect.is_evident,
+                )
                 for effect in group.effects
-                if effect.effect is not None
+                if effect.effect is not None and _is_told(effect)
             },
-        }
+        )
+
+
+def _is_told(effect: Effect) -> bool:
+    """An event carries what people ask first; the whole table is for `/api/score`."""
+    return effect.horizon_hours == _TOLD_H or effect.outcome == VOLATILITY
+
+
+def is_few(group: Group) -> bool:
+    """Whether its events, or the weeks they lie in, are too few to say anything of what follows."""
+    told = group.effect(VOLATILITY, _TOLD_H)
+    return told is None or told.n < FEW or told.effect is None
 
 
 def words(group: Group, since: str) -> str:
     """A track record in one line, such as `after 41 like this since 2023: 24 h volatility 1.7x usual (CI 1.4 to 2.1)`."""
     n = _n(group)
     volatility, change = group.effect(VOLATILITY, _TOLD_H), group.effect(RETURN, _TOLD_H)
-    if n < FEW or volatility is None or volatility.effect is None or volatility.ci is None:
-        return f"only {n} like this since {since}: too few to say what follows"
+    if volatility is None or volatility.effect is None or volatility.ci is None or n < FEW:
+        weeks = 0 if volatility is None else volatility.weeks
+        return f"{n} like this in {weeks} weeks since {since}: too few to say what follows"
     low, high = volatility.ci
-    size = f"{volatility.effect:.2f}x usual (CI {low:.2f} to {high:.2f})"
-    said = size if volatility.is_evident else f"no evidence of a difference, {size}"
-    return f"after {n} like this since {since}: {_TOLD_H} h volatility {said}; direction: {_direction(change)}"
+    doubt = "" if volatility.is_evident else ", within chance"
+    said = f"{volatility.effect:.2f}x usual (CI {low:.2f} to {high:.2f}{doubt})"
+    return (
+        f"after {n} like this since {since}: {_TOLD_H} h volatility {said}; direction: {_direction(change)}"
+    )
 
 
 def _direction(change: Effect | None) -> str:

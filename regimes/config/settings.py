@@ -22,6 +22,7 @@ from regimes.delivery.settings import DeliverySettings
 from regimes.features.base import FeatureSettings, Universe
 from regimes.feeds.settings import VenuesSettings
 from regimes.logs import LogSettings
+from regimes.narrative.settings import NarrativeSettings
 from regimes.storage.settings import StorageSettings
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.web.settings import WebSettings
@@ -129,6 +130,7 @@ class Settings(BaseModel):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    narrative: NarrativeSettings = Field(default_factory=NarrativeSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 

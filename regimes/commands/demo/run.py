@@ -118,6 +118,7 @@ class Demo:
             },
             delivery=DeliverySettings(),
             web=self._web(),
+            narrative={"api_key": None},
             venues={
                 "spot": "binanceus",
                 "derivatives": "binanceusdm",

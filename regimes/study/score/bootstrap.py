@@ -79,11 +79,11 @@ def estimate(
     """How values differ from what is usual: mean less mean or, for a ratio of means, its logarithm.
 
     values, weeks: shape (n,). usual: shape (resamples + 1, n). The interval is the effect plus and minus Student's t times
-    the spread over resamples, with as many degrees of freedom as there are weeks with events, less one. None below
-    LEAST_WEEKS such weeks, or where a ratio has no positive means.
+    the spread over resamples, with as many degrees of freedom as there are effective weeks, less one. None below
+    LEAST_WEEKS of them, or where a ratio has no positive means.
     """
-    with_events = len(np.unique(weeks))
-    if with_events < LEAST_WEEKS:
+    number = effective_weeks(weeks)
+    if number < LEAST_WEEKS:
         return None
     weight = draws.weights[:, weeks - draws.first]
     weight = np.where(np.isfinite(usual), weight, 0.0)
@@ -95,14 +95,26 @@ def estimate(
     effect, drawn = float(effects[0]), effects[1:][np.isfinite(effects[1:])]
     if not np.isfinite(effect) or len(drawn) < len(effects) // 2:
         return None
-    spread = float(np.std(drawn, ddof=1)) * sqrt(with_events / (with_events - 1))
+    spread = float(np.std(drawn, ddof=1)) * sqrt(number / (number - 1))
     if spread <= 0:
         return None
-    reach = student_t(with_events - 1) * spread
-    return Estimate(effect, effect - reach, effect + reach, p_value(effect / spread, with_events - 1))
+    reach = student_t(number - 1) * spread
+    return Estimate(effect, effect - reach, effect + reach, p_value(effect / spread, number - 1))
 
 
-def p_value(t: float, freedom: int) -> float:
+def effective_weeks(weeks: IntArray) -> float:
+    """How many weeks of equally many events would tell as much: events that crowd into one week are nearly one.
+
+    (sum of n)^2 / sum of n^2 over the weeks' counts n (Kish, 1965).
+
+    >>> effective_weeks(np.array([1, 2, 3, 4])), round(effective_weeks(np.array([1, 1, 1, 2])), 2)
+    (4.0, 1.6)
+    """
+    _, counts = np.unique(weeks, return_counts=True)
+    return float(counts.sum() ** 2 / (counts**2).sum()) if len(counts) else 0.0
+
+
+def p_value(t: float, freedom: float) -> float:
     """Two-sided p-value of Student's t by Wallace's (1959) transformation, within .001 from 5 degrees of freedom on.
 
     >>> round(p_value(2.262, 9), 3)
@@ -112,7 +124,7 @@ def p_value(t: float, freedom: int) -> float:
     return erfc(z / sqrt(2))
 
 
-def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
+def student_t(freedom: float, confidence: float = CONFIDENCE) -> float:
     """Two-sided quantile of Student's t, the inverse of `p_value`.
 
     >>> round(student_t(9), 2)

@@ -1,13 +1,16 @@
 """Which hours an event is compared with: the same hour of the week and volatility, and no event of its kind about."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from regimes.maths.stats import FloatArray, IntArray
 from regimes.study.score.series import Series, volatility_ratio
 from regimes.timeframe import HOUR_MS
+
+if TYPE_CHECKING:
+    from regimes.maths.stats import IntArray
 
 STATE_EDGES: Final = (0.5, 0.75, 1.0, 1.5, 2.5)
 """Bounds of the volatility states: the last day's volatility over the last month's. From 1.0 on those of the signal."""
@@ -46,7 +49,7 @@ def start_place(series: Series, ts_ms: int) -> int:
     return -(-(ts_ms - LATE_MS - series.start_ms) // HOUR_MS)
 
 
-def is_aftermath(hours: int, events: Sequence[int], horizon_hours: int) -> FloatArray:
+def is_aftermath(hours: int, events: Sequence[int], horizon_hours: int) -> npt.NDArray[np.bool_]:
     """Whether each of so many hours begins while the outcome of an event is still being measured, shape (hours,).
 
     Only events before or at that hour count. That one will come is not known then; to leave such hours out as well
@@ -57,4 +60,4 @@ def is_aftermath(hours: int, events: Sequence[int], horizon_hours: int) -> Float
         if place < hours and place + horizon_hours > 0:
             steps[max(place, 0)] += 1
             steps[min(place + horizon_hours, hours)] -= 1
-    return np.cumsum(steps)[:hours] > 0
+    return np.asarray(np.cumsum(steps)[:hours] > 0)

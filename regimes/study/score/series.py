@@ -18,7 +18,7 @@ class Series(msgspec.Struct, frozen=True):
     """One value an hour from `start_ms` on, NaN where it is not known.
 
     open, high, low, close: the hour's bar. funding: the last rate settled by the begin of the hour, for eight hours.
-    liquidated_usd: in the hour, 0 where it was watched and nothing came.
+    liquidated_usd: in the hour, 0 where it was watched and nothing came. seen_usd: the same as far as it was seen.
     """
 
     symbol: str
@@ -29,6 +29,7 @@ class Series(msgspec.Struct, frozen=True):
     close: FloatArray
     funding: FloatArray
     liquidated_usd: FloatArray
+    seen_usd: FloatArray
 
     @property
     def hours(self) -> int:
@@ -52,15 +53,15 @@ def volatility_ratio(series: Series) -> FloatArray:
     """
     squares = np.full(series.hours, np.nan)
     squares[1:] = np.diff(np.log(series.close)) ** 2
-    day, n_day = _trailing(squares, HOURS_A_DAY)
-    month, n_month = _trailing(squares, BASELINE_HOURS)
+    day, n_day = trailing(squares, HOURS_A_DAY)
+    month, n_month = trailing(squares, BASELINE_HOURS)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.sqrt((day / n_day) / (month / n_month))
     ratio[(n_day < MIN_DAY_HOURS) | (n_month < MIN_BASELINE_HOURS) | ~np.isfinite(ratio)] = np.nan
     return ratio
 
 
-def _trailing(values: FloatArray, hours: int) -> tuple[FloatArray, FloatArray]:
+def trailing(values: FloatArray, hours: int) -> tuple[FloatArray, FloatArray]:
     """Sum and number of the values of the `hours` before each one, itself left out."""
     known = np.isfinite(values)
     ends = np.arange(len(values))
@@ -124,9 +125,13 @@ class SeriesBuilder:
             symbol: Series(
                 symbol,
                 self.start_ms,
-                *bars,
+                bars[0],
+                bars[1],
+                bars[2],
+                bars[3],
                 _held(self._rates[symbol]),
                 np.where(unseen, np.nan, self._sums[symbol]),
+                self._sums[symbol],
             )
             for symbol, bars in self._bars.items()
             if np.isfinite(bars).any()

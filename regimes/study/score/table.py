@@ -12,7 +12,7 @@ from regimes.events import Event, EventBody, EventType, Phase, utc_ms
 from regimes.maths.discovery import false_discovery_rates
 from regimes.maths.stats import FloatArray, IntArray
 from regimes.observations import MARKET
-from regimes.study.score.bootstrap import Draws, Estimate, Matches, estimate, match
+from regimes.study.score.bootstrap import Draws, Estimate, Matches, effective_weeks, estimate, match
 from regimes.study.score.matching import LEAST_MATCHES, Calendar, is_aftermath, start_place
 from regimes.study.score.outcomes import OUTCOMES, Outcome
 from regimes.study.score.series import Series
@@ -105,10 +105,10 @@ def _corrected(
 ) -> list[tuple[tuple[str, str, str], Effect]]:
     """With the q-value of each p-value, over the whole table."""
     tested = [place for place, (_, effect) in enumerate(cells) if effect.p is not None]
-    q_values = false_discovery_rates([cells[place][1].p or 0.0 for place in tested]) if tested else []
-    known = dict(zip(tested, q_values, strict=True))
+    q_values = false_discovery_rates([cells[place][1].p or 0.0 for place in tested])
+    known = dict(zip(tested, q_values.tolist(), strict=True))
     return [
-        (key, msgspec.structs.replace(effect, q=_digits(float(known[place]))) if place in known else effect)
+        (key, msgspec.structs.replace(effect, q=_digits(known[place])) if place in known else effect)
         for place, (key, effect) in enumerate(cells)
     ]
 
@@ -235,15 +235,17 @@ class _Cell:
         if used:
             is_ratio = self._outcome.scale == "ratio" and not self._outcome.is_log
             found = estimate(self._draws, values, weeks, np.stack(usual, axis=1), is_ratio=is_ratio)
-        return Effect(
+        measured = Effect(
             outcome=self._outcome.name,
             horizon_hours=self._hours,
             scale=self._outcome.scale,
             n=len({item.event for item in used}),
-            weeks=len(np.unique(weeks)),
-            **lost,
-            **self._shown(values, [float(column[0]) for column in usual], found),
+            weeks=int(effective_weeks(weeks)),
+            truncated=lost["truncated"],
+            unmatched=lost["unmatched"],
+            missing=lost["missing"],
         )
+        return self._with_numbers(measured, values, [float(column[0]) for column in usual], found)
 
     def _sort(self, items: Sequence[_Observed]) -> tuple[list[_Observed], dict[str, int]]:
         """Those that can be measured, and how many events cannot, by why."""
@@ -268,22 +270,23 @@ class _Cell:
         stratum = self._strata[item.symbol][item.place : item.place + 1]
         return matches.means[:, matches.columns(stratum)[0]]
 
-    def _shown(
-        self, values: FloatArray, usual: Sequence[float], found: Estimate | None
-    ) -> dict[str, float | tuple[float, float] | None]:
+    def _with_numbers(
+        self, effect: Effect, values: FloatArray, usual: Sequence[float], found: Estimate | None
+    ) -> Effect:
         """Numbers as they are shown: ratios, not their logarithms."""
         if not len(values):
-            return {}
+            return effect
         plain = np.exp if self._outcome.is_log else np.asarray
-        shown: dict[str, float | tuple[float, float] | None] = {
-            "median": _digits(float(plain(np.median(values)))),
-            "usual": _digits(float(plain(np.mean(usual)))),
-        }
-        if found is not None:
-            scale = np.exp if self._outcome.scale == "ratio" else np.asarray
-            effect, low, high = (_digits(float(scale(v))) for v in (found.effect, found.low, found.high))
-            shown |= {"effect": effect, "ci": (low, high), "p": _digits(found.p)}
-        return shown
+        shown = msgspec.structs.replace(
+            effect,
+            median=_digits(float(plain(np.median(values)))),
+            usual=_digits(float(plain(np.mean(usual)))),
+        )
+        if found is None:
+            return shown
+        scale = np.exp if self._outcome.scale == "ratio" else np.asarray
+        middle, low, high = (_digits(float(scale(v))) for v in (found.effect, found.low, found.high))
+        return msgspec.structs.replace(shown, effect=middle, ci=(low, high), p=_digits(found.p))
 
 
 def _chosen(found: Matches, exact: IntArray, wide: IntArray) -> IntArray:
@@ -299,7 +302,7 @@ def _chosen(found: Matches, exact: IntArray, wide: IntArray) -> IntArray:
 def _until(series: Series, to_ms: int) -> Series:
     """Without the hours that end after a time."""
     hours = max(0, min(series.hours, series.place(to_ms)))
-    fields = ("open", "high", "low", "close", "funding", "liquidated_usd")
+    fields = ("open", "high", "low", "close", "funding", "liquidated_usd", "seen_usd")
     return msgspec.structs.replace(series, **{name: getattr(series, name)[:hours] for name in fields})
 
 
