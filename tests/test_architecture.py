@@ -31,6 +31,7 @@ ROOMS = [
     "narrative",
     "config",
     "pipeline",
+    "study",
     "service",
     "commands",
     "cli",

@@ -53,6 +53,7 @@ class LiquidationCascade(Feature):
     )
 
     def __init__(self, settings: CascadeSettings, universe: Universe) -> None:
+        self.quiet = False
         self._settings = settings
         rules = Rules.of(settings)
         self._trackers = {
@@ -95,6 +96,12 @@ class LiquidationCascade(Feature):
                 self._coverage.lacks(observation.venue, observation.symbol)
                 self._all_dirty()
         return NOTHING
+
+    def due_ms(self) -> int:
+        """At the end of the hour; earlier where a cascade, or its aftermath, may end."""
+        view, now_ms = self._coverage.view, self._now_ms
+        moves = (t.moves_ms(blind=view(t.symbol, now_ms).blind) for t in self._everyone())
+        return min((self._hour + 1) * HOUR_MS, *moves)
 
     def readings(self) -> Sequence[Reading]:
         """One for each configured symbol, and the market's last."""
@@ -157,7 +164,8 @@ class LiquidationCascade(Feature):
             return NOTHING
         moving = [tracker] if tracker is not None and symbol_moves else []
         events = [(t, event) for t in [*moving, self._market] if (event := self._step(t)) is not None]
-        return Output([self._reading(t) for t, _ in events], [event for _, event in events])
+        readings = [] if self.quiet else [self._reading(t) for t, _ in events]
+        return Output(readings, [event for _, event in events])
 
     def _tick(self, tick: Tick) -> Output:
         self._coverage.begin(tick.ts_ms)
@@ -167,15 +175,18 @@ class LiquidationCascade(Feature):
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
                 tracker.dirty |= tracker.status is not Status.OK
-        self._refresh_zones()
+        if not self.quiet:
+            self._refresh_zones()
         readings, events = [], []
         for tracker in self._everyone():
             if tracker.dirty or tracker.is_due(self._now_ms):
                 event = self._step(tracker)
-                reading = self._reading(tracker)
-                tracker.dirty, tracker.status = False, reading.status
-                readings.append(reading)
                 events += [event] if event is not None else []
+                tracker.dirty = False
+                tracker.status, _ = self._status(
+                    tracker.symbol, self._coverage.view(tracker.symbol, self._now_ms)
+                )
+                readings += [] if self.quiet else [self._reading(tracker)]
         return Output(readings, events)
 
     def _close_hour(self) -> None:
