@@ -23,6 +23,7 @@ from regimes.features.base import FeatureSettings, Universe
 from regimes.feeds.settings import VenuesSettings
 from regimes.history.tape.settings import TapeSettings
 from regimes.logs import LogSettings
+from regimes.narrative.settings import NarrativeSettings
 from regimes.storage.settings import StorageSettings
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.web.settings import WebSettings
@@ -131,6 +132,7 @@ class Settings(BaseModel):
     tape: TapeSettings = Field(default_factory=TapeSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    narrative: NarrativeSettings = Field(default_factory=NarrativeSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 

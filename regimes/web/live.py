@@ -90,7 +90,9 @@ class Live:
         """One package as JSON, encoded once for each change of readings."""
         version, encoded = self._packages.get(symbol, (-1, msgspec.Raw()))
         if version != self._version:
-            encoded = msgspec.Raw(_encode(self.engine.package(symbol, self.summary())))
+            package = self.engine.package(symbol, self.summary())
+            package["narrative"] = self._source.narrated(package)
+            encoded = msgspec.Raw(_encode(package))
             self._packages[symbol] = (self._version, encoded)
         return encoded
 
