@@ -22,9 +22,12 @@ BENCHMARKS: Final = {
     "cascade": "500 symbols, 10,000 liquidations a second, one core: CPU, lag, losses",
     "memory": "resident memory of `regimes run` with 3 and 500 symbols, and over a million messages",
     "start": "start of the process to the first full package, cache cold and warm",
+    "page": "the page in Chromium: first paint, answers, work of an update, memory, bytes",
     "alerts_latency": "liquidation on the wire to webhook received, 1,000 liquidations a second, SQLite",
     "alerts_delivery": "deliveries a second to fast receivers, durable; bare aiohttp POSTs",
     "alerts_storage": "events stored a second, SQLite and PostgreSQL; plain executemany",
+    "sse": "the event stream to 100, 1,000 and 10,000 readers: CPU, delay, memory; nginx+nchan, a send loop in C",
+    "api": "/api/features with 100 keep-alive clients, /metrics with 500 symbols, CPU of an idle `regimes run`",
 }
 
 
