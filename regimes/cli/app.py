@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts
+from regimes.cli import alerts, load
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, StorageError, VenueError
@@ -161,6 +161,7 @@ def selftest(
 
 
 alerts.register(app)
+load.register(app)
 
 
 def main() -> None:

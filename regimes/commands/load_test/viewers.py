@@ -27,15 +27,21 @@ EVENT: Final = b"event: event\n"
 SMALL_BUFFER: Final = 4_096
 _READ: Final = 262_144
 _AT_ONCE: Final = 1_024
+_NAME_WITHIN: Final = 200
+"""Bytes from the end of one frame in which the name of the next stands."""
 _DIGITS: Final = re.compile(rb"[0-9]{1,20}")
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What in a frame tells when it was made: `name` as JSON key, its value in ticks of a clock."""
+    """What in a frame tells when it was made: `name` as JSON key, its value in ticks of a clock.
+
+    frame: only in frames of this name, any if empty.
+    """
 
     name: str
     per_second: int
     monotonic: bool = False
+    frame: str = ""
 
     def now(self) -> int:
         """The same clock now."""
@@ -52,6 +58,16 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     late_ms: list[float]
 
+    def plus(self, later: "Heard") -> "Heard":
+        """This and what came after it."""
+        return Heard(
+            open=later.open,
+            bytes=self.bytes + later.bytes,
+            frames=self.frames + later.frames,
+            events=self.events + later.events,
+            late_ms=[*self.late_ms, *later.late_ms],
+        )
+
 
 class Viewers:
     """Readers by file descriptor. Stuck ones ask, and then read nothing, with a small buffer of their own."""
@@ -61,6 +77,7 @@ class Viewers:
         self._request = request
         self._mark = mark
         self._key = f'"{mark.name}":'.encode()
+        self._name = f"event: {mark.frame}\n".encode() if mark.frame else b""
         self._sockets: dict[int, socket.socket] = {}
         self._stuck: list[socket.socket] = []
         self._begun: dict[int, bytes] = {}
@@ -155,6 +172,8 @@ class Viewers:
 
     def _made(self, frame: bytes) -> int | None:
         """The newest mark of a frame; None where it has none."""
+        if self._name and frame.find(self._name, 0, _NAME_WITHIN) < 0:
+            return None
         place = frame.rfind(self._key)
         if place < 0:
             return None
@@ -178,6 +197,7 @@ def main() -> None:
     parser.add_argument("--stuck", type=int, default=0)
     parser.add_argument("--mark", default="ts_ms")
     parser.add_argument("--per-second", type=int, default=1_000)
+    parser.add_argument("--frame", default="")
     parser.add_argument("--monotonic", action="store_true")
     given = parser.parse_args()
     allow_open_files()
@@ -186,7 +206,7 @@ def main() -> None:
     viewers = Viewers(
         (given.host, given.port),
         request(given.host, given.path, token),
-        Mark(given.mark, given.per_second, given.monotonic),
+        Mark(given.mark, given.per_second, given.monotonic, given.frame),
     )
     viewers.connect(given.count, given.stuck)
     say(given.count)
