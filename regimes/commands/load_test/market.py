@@ -109,11 +109,10 @@ class Receivers:
 
 
 class World:
-    """An exchange with watched symbols and bystanders. sent: liquidations so far. probes: those that open or escalate."""
+    """An exchange with watched symbols and bystanders. probes: the liquidations that open or escalate episodes."""
 
     def __init__(self, load: Load, exchange: LoopbackExchange, source: SyntheticMarket) -> None:
         watched = names(load.symbols)
-        self.sent = 0
         self.probes: list[Probe] = []
         self._load = load
         self._exchange = exchange
@@ -121,6 +120,12 @@ class World:
         self._probed = watched[:MOST_PROBED]
         quiet = {name.replace("/", "") for name in self._probed}
         self._others = [name for name in source.listings("usdm") if name not in quiet]
+
+    @property
+    def sent(self) -> int:
+        """Liquidations so far, those of the market itself included."""
+        frames = self._exchange.sent.frames
+        return frames["forceOrder@arr"] + frames["injected"]
 
     async def run(self) -> None:
         """Liquidate as the load says, for its time."""
@@ -149,7 +154,6 @@ class World:
     async def _send(self, count: int) -> None:
         if count:
             await self._exchange.faults.burst(count, symbol_ids=self._others)
-            self.sent += count
 
     async def _probes(self, until: float) -> None:
         """Every symbol opens, then every one escalates, evenly over the time."""
@@ -167,7 +171,7 @@ class World:
         order = ForcedOrder(now_ms - 1, name, "SELL", quantity, price, price, quantity, quantity)
         payload = frames.forced_order(self._source.listings("usdm")[name], order, now_ms, 0).decode()
         at_s = time.monotonic()
-        self.sent += self._exchange.faults.inject("usdm", "!forceOrder@arr", payload)
+        self._exchange.faults.inject("usdm", "!forceOrder@arr", payload)
         return Probe(symbol, revision, at_s)
 
 

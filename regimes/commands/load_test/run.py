@@ -84,15 +84,16 @@ async def _measured(
     watch, load, bars = Watch(address), options.tier.load, options.tier.bars
     before = await _states(address)
     await readers.ask(None, Heard)
+    await watch.look()
     async with _watching(watch):
         await market.run()
         await receivers.settled(market.probes)
-        await _caught_up(watch, market.sent)
+        await _caught_up(watch, market)
     expected = (await _states(address) - before) * load.viewers
     heard = await _heard(readers, expected)
     lines = [
         *_service_lines(watch, bars),
-        *_market_lines(watch, market.sent),
+        *_market_lines(watch, market),
         *_webhook_lines(receivers, market.probes, bars),
         *_viewer_lines(heard, load.viewers, bars),
         Line("states of events that viewers missed", float(max(0, expected - heard.events)), "", 0.0),
@@ -129,10 +130,10 @@ async def _watching(watch: Watch) -> AsyncIterator[None]:
         await watch.look()
 
 
-async def _caught_up(watch: Watch, sent: int) -> None:
+async def _caught_up(watch: Watch, market: World) -> None:
     """Wait until the service has received all that was sent, or patience ends."""
     until = time.monotonic() + PATIENCE_S
-    while _received(watch) < sent and time.monotonic() < until:
+    while _received(watch) < market.sent and time.monotonic() < until:
         await asyncio.sleep(_SETTLE_S / 2)
         await watch.look()
 
@@ -162,7 +163,8 @@ async def _heard(readers: Child, events: int) -> Heard:
 
 
 def _received(watch: Watch) -> float:
-    return watch.grown("regimes_stream_messages_total", stream="liquidation")
+    """Liquidations since the service was started, which is what the exchange counts too."""
+    return watch.now("regimes_stream_messages_total", stream="liquidation")
 
 
 def _service_lines(watch: Watch, bars: Bars) -> Sequence[Line]:
@@ -175,12 +177,12 @@ def _service_lines(watch: Watch, bars: Bars) -> Sequence[Line]:
     ]
 
 
-def _market_lines(watch: Watch, sent: int) -> Sequence[Line]:
-    refused = watch.grown("regimes_observations_rejected_total", kind="liquidation")
-    dropped = watch.grown("regimes_queue_dropped_total")
+def _market_lines(watch: Watch, market: World) -> Sequence[Line]:
+    refused = watch.now("regimes_observations_rejected_total", kind="liquidation")
+    dropped = watch.now("regimes_queue_dropped_total")
     return [
-        Line("liquidations sent", sent, ""),
-        Line("liquidations lost", max(0.0, sent - _received(watch)) + refused + dropped, "", 0.0),
+        Line("liquidations sent", market.sent, ""),
+        Line("liquidations lost", max(0.0, market.sent - _received(watch)) + refused + dropped, "", 0.0),
     ]
 
 

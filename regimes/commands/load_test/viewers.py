@@ -24,6 +24,7 @@ PATIENCE_S: Final = 30.0
 END: Final = b"\n\n"
 DATA: Final = b"\ndata: "
 EVENT: Final = b"event: event\n"
+LONGEST: Final = 131_072
 SMALL_BUFFER: Final = 4_096
 _READ: Final = 262_144
 _AT_ONCE: Final = 1_024
@@ -148,16 +149,16 @@ class Viewers:
             self._sockets.pop(number).close()
             return
         self._bytes += taken
-        whole = bytes(self._view[:taken])
-        begun = self._begun.pop(number, None)
-        if begun is not None:
-            whole = begun + whole
+        whole = self._begun.pop(number, b"") + self._view[:taken]
         end = whole.rfind(END)
         if len(whole) - end > len(END) + 2:  # more than the end of a chunk
-            self._begun[number] = whole[end + len(END) :] if end >= 0 else whole
-            if end < 0:
+            if end < 0 and len(whole) <= LONGEST:
+                self._begun[number] = whole
                 return
-            whole = whole[: end + len(END)]
+            # Of a very long frame only the beginning is looked at.
+            cut = end + len(END) if end >= 0 else len(whole) - len(END)
+            self._begun[number] = whole[cut:]
+            whole = whole[:cut]
         self._count(whole)
 
     def _count(self, taken: bytes) -> None:

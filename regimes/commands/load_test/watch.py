@@ -54,14 +54,13 @@ class Watch:
         for name, most in self.highest.items():
             self.highest[name] = max([most, *self._last.get(name, {}).values()])
 
+    def now(self, name: str, **labels: str) -> float:
+        """The sum over all series with these labels, at the last look."""
+        return _sum(self._last, name, labels)
+
     def grown(self, name: str, **labels: str) -> float:
-        """How much a counter has grown since the first look, over all series with these labels."""
-        wanted = set(labels.items())
-        return sum(
-            value - self._first.get(name, {}).get(series, 0.0)
-            for series, value in self._last.get(name, {}).items()
-            if wanted <= series
-        )
+        """How much that has grown since the first look."""
+        return _sum(self._last, name, labels) - _sum(self._first, name, labels)
 
     @property
     def seconds(self) -> float:
@@ -82,6 +81,11 @@ class Watch:
     def queue_depth(self) -> float:
         """The most that waited when looked at."""
         return self.highest[_DEPTH]
+
+
+def _sum(samples: Samples, name: str, labels: Mapping[str, str]) -> float:
+    wanted = set(labels.items())
+    return sum(value for series, value in samples.get(name, {}).items() if wanted <= series)
 
 
 def parsed(text: str) -> Samples:
