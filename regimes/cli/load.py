@@ -36,6 +36,9 @@ def load_test(
     viewers: Annotated[
         int | None, typer.Option(min=1, max=20_000, help="Readers of the event stream.")
     ] = None,
+    shown: Annotated[
+        int | None, typer.Option(min=0, max=500, help="Symbols each viewer asks for; 0 = all.")
+    ] = None,
     endpoints: Annotated[int | None, typer.Option(min=1, max=200, help="Webhook endpoints.")] = None,
     duration: Annotated[
         int | None, typer.Option(min=10, max=86_400, metavar="SECONDS", help="How long (60).")
@@ -58,6 +61,7 @@ def load_test(
         "per_second": per_second,
         "burst": burst,
         "viewers": viewers,
+        "shown": shown,
         "endpoints": endpoints,
         "seconds": duration,
     }

@@ -1,7 +1,6 @@
 """The world around a private instance: an exchange that liquidates, and receivers of messages that note when each came."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,7 +22,8 @@ from regimes.timeframe import HOUR_MS, WEEK_MS, bar_open
 STEP_USD: Final = 1e9
 """A probe liquidates so much that an episode opens, or grows by a level; nothing else comes near it."""
 STATES: Final = 3
-MOST_PROBED: Final = 40
+MOST_PROBED: Final = 20
+PROBE_EVERY_S: Final = 1.0
 BYSTANDERS: Final = 20
 """Symbols that are traded and not watched: what is liquidated in them opens nothing."""
 SLICE_S: Final = 0.05
@@ -45,6 +45,9 @@ def fill(folder: Path, source: SyntheticMarket, symbols: Sequence[str], now_ms: 
         market_id = symbol.replace("/", "")
         bars = source.bars("spot", market_id, HOUR_MS, last_ms - weeks * WEEK_MS, last_ms, now_ms)
         cache.store("binanceus", symbol, "1h", pl.DataFrame(dict(zip(SCHEMA, bars.columns(), strict=True))))
+
+
+_real = SystemClock()
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -86,7 +89,7 @@ class Receivers:
     async def _take(self, request: web.Request) -> web.Response:
         body = msgspec.json.decode(await request.read())
         key = (int(request.match_info["number"]), body["symbol"], body["revision"])
-        self._came_s.setdefault(key, time.monotonic())
+        self._came_s.setdefault(key, _real.monotonic())
         self._came.set()
         return web.Response()
 
@@ -117,7 +120,8 @@ class World:
         self._load = load
         self._exchange = exchange
         self._source = source
-        self._probed = watched[:MOST_PROBED]
+        probed = int(load.seconds / PROBE_EVERY_S / STATES)
+        self._probed = watched[: max(1, min(MOST_PROBED, probed))]
         quiet = {name.replace("/", "") for name in self._probed}
         self._others = [name for name in source.listings("usdm") if name not in quiet]
 
@@ -129,7 +133,7 @@ class World:
 
     async def run(self) -> None:
         """Liquidate as the load says, for its time."""
-        until = time.monotonic() + self._load.seconds
+        until = _real.monotonic() + self._load.seconds
         async with asyncio.TaskGroup() as group:
             group.create_task(self._trickle(until))
             group.create_task(self._bursts(until))
@@ -137,19 +141,19 @@ class World:
 
     async def _trickle(self, until: float) -> None:
         """In slices, each with the present time in it."""
-        due, owed = time.monotonic(), 0.0
+        due, owed = _real.monotonic(), 0.0
         while due < until:
             owed += self._load.per_second * SLICE_S
             await self._send(int(owed))
             owed -= int(owed)
             due += SLICE_S
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(max(0.0, due - _real.monotonic()))
 
     async def _bursts(self, until: float) -> None:
-        while time.monotonic() + BURST_EVERY_S / 2 < until:
+        while _real.monotonic() + BURST_EVERY_S / 2 < until:
             await asyncio.sleep(BURST_EVERY_S / 2)
             await self._send(self._load.burst)
-            await asyncio.sleep(max(0.0, min(BURST_EVERY_S / 2, until - time.monotonic())))
+            await asyncio.sleep(max(0.0, min(BURST_EVERY_S / 2, until - _real.monotonic())))
 
     async def _send(self, count: int) -> None:
         if count:
@@ -158,19 +162,19 @@ class World:
     async def _probes(self, until: float) -> None:
         """Every symbol opens, then every one escalates, evenly over the time."""
         wanted = [(symbol, revision) for revision in range(STATES) for symbol in self._probed]
-        pause_s = max(0.0, until - time.monotonic()) / len(wanted)
+        pause_s = max(0.0, until - _real.monotonic()) / len(wanted)
         for symbol, revision in wanted:
             await asyncio.sleep(pause_s)
             self.probes.append(self._probe(symbol, revision))
 
     def _probe(self, symbol: str, revision: int) -> Probe:
-        name, now_ms = symbol.replace("/", ""), SystemClock().now_ms()
+        name, now_ms = symbol.replace("/", ""), _real.now_ms()
         mark = self._source.mark(name, now_ms)
         price = mark.mark_price if mark else 1.0
         quantity = 1.01 * STEP_USD / price
         order = ForcedOrder(now_ms - 1, name, "SELL", quantity, price, price, quantity, quantity)
         payload = frames.forced_order(self._source.listings("usdm")[name], order, now_ms, 0).decode()
-        at_s = time.monotonic()
+        at_s = _real.monotonic()
         self._exchange.faults.inject("usdm", "!forceOrder@arr", payload)
         return Probe(symbol, revision, at_s)
 

@@ -73,6 +73,15 @@ async def service(folder: Path, variables: Mapping[str, str], *, one_core: bool)
         log.close()
 
 
+def waited_s(pid: int) -> float | None:
+    """Seconds for which a process could have run but others had the core; None where the system does not tell."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 async def _ready(process: asyncio.subprocess.Process, address: str) -> None:
     """Wait until every stream is connected."""
     try:

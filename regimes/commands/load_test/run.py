@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import tempfile
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,22 +12,27 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import msgspec
 
+from regimes.clock import SystemClock
 from regimes.commands.load_test.children import Child, child
-from regimes.commands.load_test.market import PATIENCE_S, Probe, Receivers, World, world
-from regimes.commands.load_test.private import environment, service
-from regimes.commands.load_test.tiers import Bars, Tier
+from regimes.commands.load_test.market import PATIENCE_S, Probe, Receivers, World, names, world
+from regimes.commands.load_test.private import environment, service, waited_s
+from regimes.commands.load_test.tiers import Bars, Load, Tier
 from regimes.commands.load_test.verdict import Line, Outcome, keep, outcome, quantile, show
 from regimes.commands.load_test.viewers import Heard
 from regimes.commands.load_test.watch import Watch
 from regimes.commands.output import console
 from regimes.commands.running import ExitCode, allow_open_files, run_to_end
 from regimes.errors import ConfigError
+from regimes.events import EventBody
+from regimes.observations import MARKET
+from regimes.web.client import View
 
 TIMEFRAMES: Final = "1h,4h,1d"
 """Weekly bars would need history that takes longer to read than the test runs."""
 WEEKS: Final = 7
-STREAM: Final = "/api/stream?interval=10"
+STREAM: Final = "/api/stream?interval=10&symbols={symbols}"
 _SETTLE_S: Final = 2.0
+_real = SystemClock()
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,29 +75,31 @@ async def _against_private(options: Options) -> Outcome:
                     timeframes=TIMEFRAMES,
                 ),
                 one_core=load.one_core,
-            ),
-            viewers(address, load.viewers) as readers,
+            ) as pid,
+            viewers(address, load.viewers, _view(load)) as readers,
         ):
             await asyncio.sleep(_SETTLE_S)
-            return await _measured(options, address, market, receivers, readers)
+            return await _measured(options, address, pid, market, receivers, readers)
 
 
 async def _measured(
-    options: Options, address: str, market: World, receivers: Receivers, readers: Child
+    options: Options, address: str, pid: int, market: World, receivers: Receivers, readers: Child
 ) -> Outcome:
     watch, load, bars = Watch(address), options.tier.load, options.tier.bars
-    before = await _states(address)
+    before = await _states(address, load)
     await readers.ask(None, Heard)
     await watch.look()
+    waited = waited_s(pid)
     async with _watching(watch):
         await market.run()
         await receivers.settled(market.probes)
-        await _caught_up(watch, market)
-    expected = (await _states(address) - before) * load.viewers
+    sent = await _caught_up(watch, market)
+    expected = (await _states(address, load) - before) * load.viewers
     heard = await _heard(readers, expected)
     lines = [
         *_service_lines(watch, bars),
-        *_market_lines(watch, market),
+        *_waited_lines(watch, waited, waited_s(pid)),
+        *_market_lines(watch, sent),
         *_webhook_lines(receivers, market.probes, bars),
         *_viewer_lines(heard, load.viewers, bars),
         Line("states of events that viewers missed", float(max(0, expected - heard.events)), "", 0.0),
@@ -106,7 +112,7 @@ async def _against_running(options: Options) -> Outcome:
     load, bars = options.tier.load, options.tier.bars
     watch = Watch(options.url, options.token)
     await watch.look()
-    async with viewers(options.url, load.viewers, options.token) as readers, _watching(watch):
+    async with viewers(options.url, load.viewers, token=options.token) as readers, _watching(watch):
         await asyncio.sleep(load.seconds)
         heard = await readers.ask(None, Heard)
     dropped = watch.grown("regimes_queue_dropped_total")
@@ -130,23 +136,28 @@ async def _watching(watch: Watch) -> AsyncIterator[None]:
         await watch.look()
 
 
-async def _caught_up(watch: Watch, market: World) -> None:
-    """Wait until the service has received all that was sent, or patience ends."""
-    until = time.monotonic() + PATIENCE_S
-    while _received(watch) < market.sent and time.monotonic() < until:
-        await asyncio.sleep(_SETTLE_S / 2)
+async def _caught_up(watch: Watch, market: World) -> int:
+    """Wait until the service has received all that had been sent a look before, or patience ends; how many these were."""
+    until = _real.monotonic() + PATIENCE_S
+    while True:
+        sent = market.sent
         await watch.look()
+        if _received(watch) >= sent or _real.monotonic() > until:
+            return sent
+        await asyncio.sleep(_SETTLE_S / 2)
 
 
-async def _states(address: str) -> int:
-    """How many states of events the service has stored."""
+async def _states(address: str, load: Load) -> int:
+    """How many states of events the service has stored that viewers should see."""
+    view = View(_view(load) or None, 10)
     count: int = 0
     cursor = ""
     async with aiohttp.ClientSession(address) as client:
         while True:
             async with client.get(f"/api/events?limit=500{cursor}") as answer:
                 page = await answer.json()
-            count += sum(event["revision"] + 1 for event in page["events"])
+            events = [msgspec.convert(event, EventBody) for event in page["events"]]
+            count += sum(event.revision + 1 for event in events if view.shows_event(event))
             if page["cursor"] is None:
                 return count
             cursor = f"&cursor={quote(page['cursor'])}"
@@ -154,9 +165,9 @@ async def _states(address: str) -> int:
 
 async def _heard(readers: Child, events: int) -> Heard:
     """What viewers got, once it holds so many events or patience has ended."""
-    until = time.monotonic() + PATIENCE_S
+    until = _real.monotonic() + PATIENCE_S
     heard = await readers.ask(None, Heard)
-    while heard.events < events and time.monotonic() < until:
+    while heard.events < events and _real.monotonic() < until:
         await asyncio.sleep(_SETTLE_S / 2)
         heard = heard.plus(await readers.ask(None, Heard))
     return heard
@@ -177,12 +188,19 @@ def _service_lines(watch: Watch, bars: Bars) -> Sequence[Line]:
     ]
 
 
-def _market_lines(watch: Watch, market: World) -> Sequence[Line]:
+def _waited_lines(watch: Watch, before: float | None, after: float | None) -> Sequence[Line]:
+    """How much of what was measured is other programs' doing."""
+    if before is None or after is None:
+        return []
+    return [Line("waited while others had the core", 100 * (after - before) / watch.seconds, "% of the time")]
+
+
+def _market_lines(watch: Watch, sent: int) -> Sequence[Line]:
     refused = watch.now("regimes_observations_rejected_total", kind="liquidation")
     dropped = watch.now("regimes_queue_dropped_total")
     return [
-        Line("liquidations sent", market.sent, ""),
-        Line("liquidations lost", max(0.0, market.sent - _received(watch)) + refused + dropped, "", 0.0),
+        Line("liquidations sent", sent, ""),
+        Line("liquidations lost", max(0.0, sent - _received(watch)) + refused + dropped, "", 0.0),
     ]
 
 
@@ -215,13 +233,23 @@ def _free_port() -> int:
         return port
 
 
+def _view(load: Load) -> frozenset[str]:
+    return frozenset([*names(load.symbols)[: load.shown], MARKET]) if load.shown else frozenset()
+
+
+def _path(view: frozenset[str]) -> str:
+    return STREAM.format(symbols=quote(",".join(sorted(view))))
+
+
 @asynccontextmanager
-async def viewers(address: str, count: int, token: str = "") -> AsyncIterator[Child]:
-    """So many readers of a stream, connected, in a process of their own."""
+async def viewers(
+    address: str, count: int, view: frozenset[str] = frozenset(), *, token: str = ""
+) -> AsyncIterator[Child]:
+    """So many readers of a stream, connected, in a process of their own. view: symbols they ask for, all if empty."""
     parts = urlsplit(address)
     if parts.scheme != "http" or not parts.hostname:
         raise ConfigError(f"{address!r}: viewers need a plain address such as http://127.0.0.1:8000")
-    arguments = [parts.hostname, str(parts.port or 80), STREAM, str(count), "--frame", "liquidation"]
+    arguments = [parts.hostname, str(parts.port or 80), _path(view), str(count), "--frame", "liquidation"]
     async with child("regimes.commands.load_test.viewers", *arguments) as process:
         process.tell(token)
         await process.hear(int)

@@ -10,7 +10,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What is put on a service.
 
     symbols: watched ones. per_second: liquidations, all the time. burst: so many more at once, every `BURST_EVERY_S`.
-    seconds: how long. one_core: the service may use one core only.
+    shown: symbols each viewer asks for, 0 for all. seconds: how long. one_core: the service may use one core only.
     """
 
     symbols: int
@@ -18,6 +18,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     burst: int
     viewers: int
     endpoints: int
+    shown: int = 0
     seconds: int = 60
     one_core: bool = False
 
@@ -58,7 +59,9 @@ TIERS: Final[Mapping[str, Tier]] = {
         Bars(memory_mb=350, cpu_percent=50),
     ),
     "500": Tier(
-        Load(symbols=500, per_second=1_000, burst=10_000, viewers=1_000, endpoints=50, one_core=True),
+        Load(
+            symbols=500, per_second=1_000, burst=10_000, viewers=1_000, endpoints=50, shown=20, one_core=True
+        ),
         Bars(memory_mb=800, cpu_percent=100),
     ),
 }

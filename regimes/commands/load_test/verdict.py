@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from regimes import __version__
+from regimes.clock import SystemClock
 from regimes.commands.load_test.tiers import Load
+from regimes.events import iso_utc
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ def outcome(title: str, load: Load | None, lines: Sequence[Line]) -> Outcome:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Outcome(
         title=title,
-        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        at=iso_utc(SystemClock().now_ms()),
         machine=f"{cores} cores, {platform.machine()}, Python {platform.python_version()}",
         version=__version__,
         load=load,

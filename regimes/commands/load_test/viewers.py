@@ -9,12 +9,12 @@ import re
 import select
 import socket
 import sys
-import time
 from array import array
 from typing import Final
 
 import msgspec
 
+from regimes.clock import SystemClock
 from regimes.commands.load_test.children import say
 from regimes.commands.running import allow_open_files
 
@@ -26,6 +26,7 @@ DATA: Final = b"\ndata: "
 EVENT: Final = b"event: event\n"
 LONGEST: Final = 131_072
 SMALL_BUFFER: Final = 4_096
+_real = SystemClock()
 _READ: Final = 262_144
 _AT_ONCE: Final = 1_024
 _NAME_WITHIN: Final = 200
@@ -46,8 +47,9 @@ class Mark(msgspec.Struct, frozen=True):
 
     def now(self) -> int:
         """The same clock now."""
-        ns = time.monotonic_ns() if self.monotonic else time.time_ns()
-        return ns * self.per_second // 1_000_000_000
+        if self.monotonic:
+            return int(_real.monotonic() * self.per_second)
+        return _real.now_ms() * self.per_second // 1_000
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +126,12 @@ class Viewers:
                 else:
                     return
 
+    def close(self) -> None:
+        """Leave."""
+        for each in [*self._sockets.values(), *self._stuck]:
+            each.close()
+        self._poll.close()
+
     def heard(self) -> Heard:
         """What came since the last call."""
         told = Heard(
@@ -151,7 +159,7 @@ class Viewers:
         self._bytes += taken
         whole = self._begun.pop(number, b"") + self._view[:taken]
         end = whole.rfind(END)
-        if len(whole) - end > len(END) + 2:  # more than the end of a chunk
+        if end < 0 or len(whole) - end > len(END) + 2:  # more than the end of a chunk
             if end < 0 and len(whole) <= LONGEST:
                 self._begun[number] = whole
                 return
@@ -212,6 +220,7 @@ def main() -> None:
     viewers.connect(given.count, given.stuck)
     say(given.count)
     viewers.serve()
+    viewers.close()
 
 
 if __name__ == "__main__":

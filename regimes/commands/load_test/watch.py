@@ -1,19 +1,20 @@
 """What a service says of itself at `/metrics`, and what became of it over a while."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Final
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from regimes.clock import SystemClock
 from regimes.errors import VenueError
 
 EVERY_S: Final = 2.0
 _LAG: Final = "regimes_loop_lag_seconds"
 _MEMORY: Final = "process_resident_memory_bytes"
 _DEPTH: Final = "regimes_queue_depth"
+_real = SystemClock()
 Labels = frozenset[tuple[str, str]]
 Samples = Mapping[str, Mapping[Labels, float]]
 
@@ -48,7 +49,7 @@ class Watch:
             raise VenueError(
                 f"{self._address}/metrics does not answer ({error}); is the service up?"
             ) from error
-        self._last, self._ended_s = parsed(text), time.monotonic()
+        self._last, self._ended_s = parsed(text), _real.monotonic()
         if not self._first:
             self._first, self._began_s = self._last, self._ended_s
         for name, most in self.highest.items():
