@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts, recordings, study
+from regimes.cli import alerts, load, recordings, study
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, StorageError, VenueError
@@ -164,6 +164,7 @@ def selftest(
 alerts.register(app)
 recordings.register(app)
 study.register(app)
+load.register(app)
 
 
 def main() -> None:

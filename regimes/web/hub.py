@@ -167,19 +167,25 @@ class Hub:
 
     def _greet(self, client: Client, symbols: list[str], *, resume: str) -> None:
         """Write the snapshot and let the reader into its channel, with nothing in between."""
-        features = self._live.features(symbols) if symbols else _NOTHING_YET
-        shown = [event for event in self.log.open_events.values() if client.view.shows_event(event)]
+        channel = self._channel(client.view)
+        whole = channel.whole(self._live, self.log, self._real.monotonic())
+        if resume not in whole.frames:
+            whole.frames[resume] = self._snapshot(client.view, symbols, resume, whole.state)
+        if resume != "resumed":
+            client.cursor, client.state = whole.cursor, whole.state
+        client.write(whole.frames[resume])
+        self.counts.deliveries += 1
+        channel.put(client)
+
+    def _snapshot(self, view: View, symbols: list[str], resume: str, state: str) -> bytes:
+        shown = [event for event in self.log.open_events.values() if view.shows_event(event)]
         whole = {
             "resume": resume,
             "status": self._live.status(),
-            "features": features,
+            "features": self._live.features(symbols) if symbols else _NOTHING_YET,
             "open_events": shown,
         }
-        if resume != "resumed":
-            client.cursor, client.state = self.log.head, self.log.state
-        client.write(frame("snapshot", whole, client.state if resume != "resumed" else ""))
-        self.counts.deliveries += 1
-        self._channel(client.view).put(client)
+        return frame("snapshot", whole, state if resume != "resumed" else "")
 
     def _channel(self, view: View) -> Channel:
         found = self._channels.get(view)
@@ -268,13 +274,19 @@ class Hub:
             client.behind_since, client.conflated = None, 0
             client.write(frame("status", status))
             if symbols:
-                client.write(frame("features", self._live.features(symbols)))
+                client.write(self._all_features(channel, symbols))
             channel.put(client)
             self._go_on(client)
         elif client.behind_since is not None and now - client.behind_since > STUCK_S:
             self.counts.stuck += 1
             client.abort()
             self.leave(client)
+
+    def _all_features(self, channel: Channel, symbols: list[str]) -> bytes:
+        frames = channel.whole(self._live, self.log, self._real.monotonic()).frames
+        if "features" not in frames:
+            frames["features"] = frame("features", self._live.features(symbols))
+        return frames["features"]
 
     def _to_all(self, now: float) -> list[bytes]:
         """What everybody gets now and then: how live everything is, a sign of life. Those that went are forgotten."""
