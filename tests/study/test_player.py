@@ -39,10 +39,10 @@ def with_every_tick(machine: Engine, source: MemorySource, from_ms: int, to_ms: 
     both: list[Observation] = [Tick(from_ms)]
     # Of one moment, the tick comes first.
     both += merge(map(Tick, ticks), source.observations(START_MS, to_ms), key=known_at_ms)
-    found, taken = list[Happened](), 0
+    found, taken, now_ms = list[Happened](), 0, 0
     for item in both:
-        taken += not isinstance(item, Tick)
-        found += [Happened(machine.now_ms, event, taken) for event in machine.step(item).events]
+        taken, now_ms = taken + (not isinstance(item, Tick)), max(now_ms, known_at_ms(item))
+        found += [Happened(now_ms, event, taken) for event in machine.step(item).events]
     return found
 
 
