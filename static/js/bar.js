@@ -2,7 +2,7 @@
 import { connect } from "./connection.js";
 import { byId, h, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
+import { isKnown, isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
 import { liveness, marketLevel, marketWhy } from "./truth.js";
 import { startVoice } from "./voice.js";
 
@@ -73,6 +73,10 @@ function startHeadline(say) {
   const badge = byId("market");
   let before = "";
   view(["features"], () => {
+    if (!isKnown()) {
+      setBadge(badge, "off", "unknown");
+      return;
+    }
     const { state } = market.features.market;
     const why = `Market ${state}: ${marketWhy(market.features.market)}.`;
     setBadge(badge, marketLevel(state), state);

@@ -23,6 +23,9 @@ let missed = 0;
 
 export const WHOLE = "ALL"; // the package that stands for the whole market
 export const symbols = () => Object.keys(market.features?.packages ?? {}).filter((symbol) => symbol !== WHOLE);
+const isAnyReady = (known) => Object.values(known).some((signal) => signal?.ready);
+/** Whether there is anything to show: one signal with a value, or one price. Without, NORMAL would be a guess. */
+export const isKnown = () => Boolean(market.features) && (Object.keys(market.features.prices).length > 0 || Object.values(market.features.packages).some(isAnyReady));
 export const now = () => (market.features ? Date.parse(market.features.timestamp) : Date.now());
 
 /** Redraw with `draw` when a topic changes: features, status, link, events, tape, pause. `always`: even while paused. */
