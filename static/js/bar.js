@@ -2,7 +2,7 @@
 import { connect } from "./connection.js";
 import { byId, h, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { isKnown, isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
+import { isJudged, isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
 import { liveness, marketLevel, marketWhy } from "./truth.js";
 import { startVoice } from "./voice.js";
 
@@ -73,8 +73,9 @@ function startHeadline(say) {
   const badge = byId("market");
   let before = "";
   view(["features"], () => {
-    if (!isKnown()) {
+    if (!isJudged()) {
       setBadge(badge, "off", "unknown");
+      setText(byId("summary"), "No signal has a value yet, so the state of the market is not known.");
       return;
     }
     const { state } = market.features.market;

@@ -86,6 +86,7 @@ export class Chart {
       if (key !== this.#key) return;
       this.#bars = bars;
       this.#draw();
+      if (!bars.length) this.#headless();
     } catch (error) {
       if (!this.#bars.length) setText(this.readout, `No bars: ${error.message}`);
     } finally {
@@ -252,6 +253,12 @@ export class Chart {
     setAttribute(this.plot, "aria-label", `${this.symbol}, ${this.timeframe} bars: now ${price(last.close)}, between ${price(low)} and ${price(high)} lately${state}`);
     if (!this.#cursor) this.#read(-1);
     this.#head(last);
+  }
+
+  #headless() {
+    setText(this.title.name, `${this.symbol} · ${this.timeframe}`);
+    for (const part of [this.title.price, this.title.moved]) setText(part, "");
+    setText(this.readout, "No bars yet: they come with the history.");
   }
 
   #head(last) {

@@ -31,7 +31,8 @@ function explain() {
   else if (status.state === "degraded") body.push(h("p", {}, "The service does not get the data it needs yet. It keeps trying, and this page goes on by itself."));
   else body.push(h("p", {}, "The service is connected and computes the first readings."));
   if (status?.symbols.length) body.push(h("p", { class: "quiet" }, `Watching ${status.symbols.join(", ")}.`));
-  if (link.state === "live" && status?.problems.length) body.push(h("ul", {}, status.problems.map((problem) => h("li", {}, problem))));
+  const problems = (status?.problems ?? []).filter((problem) => !problem.includes(" readings "));
+  if (link.state === "live" && problems.length) body.push(h("ul", {}, problems.map((problem) => h("li", {}, problem))));
   byId("waiting-body").replaceChildren(...body);
 }
 
