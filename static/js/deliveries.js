@@ -8,7 +8,7 @@ import { isPaused, market, on, view } from "./store.js";
 import { levelOf } from "./truth.js";
 import { duration, number, phrase } from "./words.js";
 
-const PAGE = 50;
+const PAGE = 25;
 const RELOAD_MS = 5000;
 const OUTCOMES = { permanent: "refused for good", retry: "failed", ambiguous: "without answer" };
 const PHASES = {
