@@ -37,6 +37,8 @@ IDLE_S: Final = 20.0
 """A connection that has not brought a whole request for so long is closed, whether it is idle or dawdles."""
 SHUTDOWN_S: Final = 2.0
 SPARE_CONNECTIONS: Final = 500
+BACKLOG: Final = 1_024
+"""After a restart all browsers come back within seconds."""
 _log = structlog.get_logger(__name__)
 
 
@@ -74,7 +76,13 @@ class WebServer:
         self._source = source
         self._guard = Guard(settings, self.access)
         self._pages = Pages(source, self.live, self.access, self._guard, assets or Assets(folder()))
+        self._protocols: web.Server | None = None
         self.routes = api_routes(Reads(source, self.live), Writes(source))
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open, of streams and others."""
+        return len(self._protocols.connections) if self._protocols else 0
 
     def took(self, turn: Turn) -> None:
         """Take a turn of the engine."""
@@ -142,17 +150,19 @@ class WebServer:
 
     async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
         """Accept no more connections than streams are allowed and some besides."""
-        protocols = runner.server
+        protocols = self._protocols = runner.server
         if protocols is None:
             raise RuntimeError("the runner has no server before its setup")
         most = self._settings.max_streams + SPARE_CONNECTIONS
 
         def accept() -> asyncio.Protocol:
-            return _Refusal() if len(protocols.connections) >= most else protocols()
+            return _Refusal() if self.connections >= most else protocols()
 
         settings = self._settings
         try:
-            return await asyncio.get_running_loop().create_server(accept, settings.host, settings.port)
+            return await asyncio.get_running_loop().create_server(
+                accept, settings.host, settings.port, backlog=BACKLOG
+            )
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = "is in use" if taken else f"cannot be listened on ({error.strerror})"

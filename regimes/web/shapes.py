@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from regimes.alerting.records import Decision
+from regimes.alerting.track_record import ScoreTable
 from regimes.events import EventBody
 from regimes.feeds.status import StreamStatus
 from regimes.observations import FundingRate, Liquidation
@@ -226,11 +227,15 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True):
-    """What was announced in the last `days`. complete: false when there were more episodes than were counted."""
+    """What was announced in the last `days`. complete: false when there were more episodes than were counted.
+
+    measured: what followed events of each kind, beside matched times without one; null where nothing was measured.
+    """
 
     days: int
     complete: bool
     tracks: Sequence[Track]
+    measured: ScoreTable | None = None
 
 
 class Config(msgspec.Struct, frozen=True):

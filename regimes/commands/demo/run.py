@@ -127,6 +127,7 @@ class Demo:
             },
             delivery=DeliverySettings(dashboard_url=EXAMPLE),
             web=self._web(),
+            narrative={"api_key": None},
             venues={
                 "spot": "binanceus",
                 "derivatives": "binanceusdm",
