@@ -11,6 +11,8 @@ function digits(least, most) {
   return formats.get(key);
 }
 
+setTimeout(() => digits(0, 2)); // the first takes milliseconds
+
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function number(value, most = 2, least = 0) {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent.parent
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 180.0
 LOOK_S = 0.05
 # Enough that each test that wants a new cascade has a symbol of its own.
 SYMBOLS = tuple(
