@@ -38,7 +38,9 @@ def volatility(series: Series, hours: int) -> FloatArray:
     squares = np.log(series.high / series.low) ** 2 / (4 * np.log(2))
     total, count = _window(squares, hours)
     variance = total / np.maximum(count, 1) * hours
-    return _known(0.5 * np.log(np.maximum(variance, _TINY**2)) - np.log(_expected(series, hours)), series, hours)
+    return _known(
+        0.5 * np.log(np.maximum(variance, _TINY**2)) - np.log(_expected(series, hours)), series, hours
+    )
 
 
 def price_return(series: Series, hours: int) -> FloatArray:
