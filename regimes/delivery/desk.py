@@ -96,10 +96,20 @@ class AlertDesk:
         """Steps that are not on disk yet."""
         return len(self._waiting)
 
+    def change(self, endpoints: Sequence[Endpoint], links: Links, settings: DeliverySettings) -> None:
+        """Write for other endpoints from now on; the policy must have their routes."""
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._links = links
+        self._settings = settings
+
     def take(self, events: Sequence[Event], now_ms: int) -> None:
         """Decide about events; they and what follows from them will be written together."""
         verdicts = [self.policy.decide(event, now_ms, self.silences) for event in events]
         self._put(events, verdicts)
+
+    def note(self, events: Sequence[Event], now_ms: int) -> None:
+        """Store events that are news to nobody, such as those of the history; later states of them may be."""
+        self._put(events, [self.policy.note(event, now_ms) for event in events])
 
     def tick(self, now_ms: int) -> None:
         """Let the policy send what has become due."""

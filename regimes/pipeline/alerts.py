@@ -34,7 +34,7 @@ from regimes.pipeline.pipeline import Pipeline
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.states import States
 from regimes.pipeline.telling import Telling
-from regimes.redact import Redactor
+from regimes.redact import Redactor, secrets_in
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
 from regimes.web.source import Trial
@@ -55,8 +55,8 @@ class Alerts:
     def __init__(
         self, settings: Settings, clock: Clock, storage: Storage, channels: tuple[Channel, ...], real: Clock
     ) -> None:
+        self.settings = settings
         self.storage = storage
-        self.endpoints = tuple(channel.endpoint for channel in channels)
         self._channels = {channel.endpoint.name: channel for channel in channels}
         self._real = real
         self.watch = SystemWatch()
@@ -85,13 +85,28 @@ class Alerts:
         )
         self.health = Health(settings, self.watch, channels, real, redact=redact)
         self._archive = Archive(storage, settings.storage, clock, real)
-        self._settings = settings
         self._clock = clock
         self._pipeline: Pipeline | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._states = States(self._small_states, self._live_engine)
         self._sent = asyncio.Event()
         self._on_written: list[Callable[[Written], None]] = []
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The receivers that are served."""
+        return tuple(channel.endpoint for channel in self._channels.values())
+
+    def change(self, settings: Settings, channels: tuple[Channel, ...]) -> None:
+        """Go on with other settings and the channels that they ask for. Raises ConfigError, and changes nothing then."""
+        self._redact.learn(secrets_in(settings))
+        delivery = settings.delivery
+        self.outbox.change(channels, timeout_s=delivery.timeout_seconds, fallback=delivery.fallback)
+        self.settings = settings
+        self._channels = {channel.endpoint.name: channel for channel in channels}
+        self.desk.policy.change(settings.alerting, routes(self.endpoints, settings))
+        self.desk.change(self.endpoints, links_of(settings), delivery)
+        self.health.emergency.change(channels)
 
     def on_written(self, callback: Callable[[Written], None]) -> None:
         """Tell of events once they are on disk."""
@@ -167,6 +182,8 @@ class Alerts:
 
     def _took(self, batch: Batch) -> None:
         self._archive.take(batch)
+        if batch.standing:
+            self.desk.note(batch.standing, batch.now_ms)
         events = [*batch.events, *self.health.gaps(batch)]
         if events:
             self.desk.take(events, batch.now_ms)

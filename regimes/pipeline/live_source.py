@@ -36,11 +36,14 @@ class LiveSource:
         self.desk = alerts.desk
         self.queue = pipeline.queue
         self.volatility: Any = settings.section("volatility")
-        self._settings = settings
         self._pipeline = pipeline
         self._alerts = alerts
         self._cache = CandleCache(settings.storage.cache_dir.expanduser())
         self._bars: dict[Path, tuple[int, Sequence[Candle]]] = {}
+
+    @property
+    def _settings(self) -> Settings:
+        return self._alerts.settings
 
     @property
     def engine(self) -> Engine | None:

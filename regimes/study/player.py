@@ -58,6 +58,14 @@ class Player:
         self._pass(to_ms)
         yield from self._leave()
 
+    def follow(self, steps: Iterable[Observation]) -> Iterator[Happened]:
+        """Take what an engine was given, with its own Ticks and in its own order; gives events as they leave."""
+        for step in steps:
+            self.taken += 1
+            self._step(step)
+            if self._happened:
+                yield from self._leave()
+
     def _pass(self, to_ms: int) -> None:
         """Let time pass, so that what comes next meets the engine as a run would have."""
         while (at_ms := max(self._on_grid(self.engine.due_ms()), self._next_ms)) <= to_ms:

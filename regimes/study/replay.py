@@ -13,7 +13,7 @@ from regimes.engine import Engine
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
 from regimes.features.base import Feature
-from regimes.history import Source
+from regimes.history import Recorded, Source
 from regimes.intake import Rejection
 from regimes.observations import Liquidation, Observation
 from regimes.study.player import Happened, Player
@@ -58,7 +58,8 @@ def replay(
 ) -> Replay:
     """Replay `source` from a time (inclusive) to a time (exclusive); all of it when they are left out.
 
-    What the features need of the time before goes in first. symbols: those configured that the source has, when left out.
+    What the features need of the time before goes in first. A tape of everything an engine was given is given to this one as it
+    is, from its beginning, so that the same settings give the events of the run. symbols: those configured that the source has, when left out.
     features: the installed ones. routes: one endpoint for everything. The same in, the same out.
     Raises ConfigError for symbols the source lacks and a span it does not cover, DataError as the source.
     """
@@ -67,10 +68,15 @@ def replay(
     engine = Engine.build(features or installed(), settings.universe(watched), settings.sections())
     engine.hush()
     player = Player(engine, interval_ms=interval_ms(settings), from_ms=from_ms - BEFORE_MS)
-    history = before_and_after(source, engine, from_ms, to_ms, watched)
+    whole = source if isinstance(source, Recorded) and source.is_whole else None
+    if whole is not None:
+        history = whole.steps(whole.span()[0], to_ms)
+    else:
+        history = before_and_after(source, engine, from_ms, to_ms, watched)
     stream = history if progress is None else _watched(history, progress)
+    happened = player.play(stream, to_ms) if whole is None else player.follow(stream)
     # What was open before is known to the policy of a run only if it was told of it: so it is not here either.
-    events = [item for item in player.play(stream, to_ms) if item.ts_ms >= from_ms]
+    events = [item for item in happened if item.ts_ms >= from_ms]
     alerting = settings.alerting
     judged = judge(events, alerting, routes or one_for_all(alerting), to_ms)
     return Replay(

@@ -44,8 +44,9 @@ class Reads:
 
     async def features(self, query: params.BySymbol) -> Payload:
         symbols = self._live.checked(query.symbol)
-        await self._live.encode(symbols)
-        return self._live.payload("features", query.symbol, make=lambda: self._live.features(symbols))
+        return await self._live.payload(
+            "features", query.symbol, make=lambda: self._live.features(symbols), ahead=symbols
+        )
 
     async def cascades(self, query: params.CascadesQuery) -> dict[str, Any]:
         now = self._live.signals("cascades", self._live.checked(query.symbol))
@@ -69,20 +70,20 @@ class Reads:
             rates = {symbol: self._live.board.funding(symbol) for symbol in symbols if symbol != MARKET}
             return {**self._live.signals("funding", symbols), "history": rates}
 
-        return self._live.payload("funding", query.symbol, make=make)
+        return await self._live.payload("funding", query.symbol, make=make)
 
     async def volatility(self, query: params.BySymbol) -> Payload:
-        return self._signal("volatility", query)
+        return await self._signal("volatility", query)
 
     async def regimes(self, query: params.BySymbol) -> Payload:
-        return self._signal("regimes", query)
+        return await self._signal("regimes", query)
 
     async def correlation(self, query: params.BySymbol) -> Payload:
-        return self._signal("correlations", query)
+        return await self._signal("correlations", query)
 
-    def _signal(self, key: str, query: params.BySymbol) -> Payload:
+    async def _signal(self, key: str, query: params.BySymbol) -> Payload:
         symbols = self._live.checked(query.symbol)
-        return self._live.payload(key, query.symbol, make=lambda: self._live.signals(key, symbols))
+        return await self._live.payload(key, query.symbol, make=lambda: self._live.signals(key, symbols))
 
     async def status(self, _query: params.Nothing) -> shapes.Status:
         return self._live.status()

@@ -257,7 +257,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     state: starting, warming, live, degraded or closing. now_ms: event time; speed: seconds of it in a real second.
     behind_s: real seconds since the newest message of any stream. symbols, timeframes: what is watched.
-    writes: whether this server takes silences, replays and tests at all.
+    writes: whether this server takes silences, replays and tests at all. links: further pages it has, path by name.
     """
 
     state: str
@@ -271,6 +271,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     symbols: Sequence[str]
     timeframes: Sequence[str]
     writes: bool
+    links: Mapping[str, str]
     conflated: int = 0
     """Readings this client did not get because it was slow; its present state follows."""
     delayed_events: int = 0
