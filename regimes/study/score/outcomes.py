@@ -1,6 +1,7 @@
 """What followed each hour of a series: all measured from the open of that hour, forwards only."""
 
 from collections.abc import Callable
+from math import sqrt
 from typing import Final
 
 import msgspec
@@ -83,7 +84,7 @@ OUTCOMES: Final = (
 
 def _expected(series: Series, hours: int) -> FloatArray:
     """Volatility of so many hours at the pace of the last 30 days."""
-    return month_volatility(series) * np.sqrt(hours / HOURS_A_DAY)
+    return month_volatility(series) * sqrt(hours / HOURS_A_DAY)
 
 
 def _window(values: FloatArray, hours: int) -> tuple[FloatArray, FloatArray]:

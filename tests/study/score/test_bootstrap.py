@@ -1,22 +1,25 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from regimes.maths.discovery import false_discovery_rates
 from regimes.study.score.bootstrap import Draws, effective_weeks, estimate, match, p_value, student_t
 
 
+@settings(deadline=None)
 @given(t=st.floats(0, 12), freedom=st.floats(7, 400))
 def test_p_values_are_those_of_students_t(t: float, freedom: float) -> None:
     assert p_value(t, freedom) == pytest.approx(2 * scipy.stats.t.sf(t, freedom), abs=1e-3)
 
 
+@settings(deadline=None)
 @given(freedom=st.floats(7, 400))
 def test_the_interval_reaches_as_far_as_students_t(freedom: float) -> None:
     assert student_t(freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=2e-3)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_false_discovery_rates_are_those_of_scipy(p_values: list[float]) -> None:
     assert false_discovery_rates(p_values) == pytest.approx(
