@@ -40,8 +40,9 @@ class Player:
         self._happened: list[Happened] = []
         begin_ms = max(from_ms, engine.now_ms)
         self._next_ms = (begin_ms // interval_ms + 1) * interval_ms
-        self._ticked_ms = begin_ms
-        self._step(Tick(begin_ms))
+        if engine.now_ms < from_ms:
+            self._step(Tick(from_ms))
+        self._ticked_ms = engine.intake.ticked_ms or begin_ms
 
     def play(self, observations: Iterable[Observation], to_ms: int) -> Iterator[Happened]:
         """Take everything known before `to_ms`, and let time pass up to it; gives events as they leave."""
@@ -71,9 +72,10 @@ class Player:
         while (at_ms := max(self._on_grid(self.engine.due_ms()), self._next_ms)) <= to_ms:
             self._tick(at_ms)
         latest_ms = to_ms // self._interval_ms * self._interval_ms
-        if to_ms - self._ticked_ms > AHEAD_MS:
+        next_ms = latest_ms + self._interval_ms
+        if next_ms - self._ticked_ms > AHEAD_MS:
             self._tick(latest_ms)
-        self._next_ms = max(self._next_ms, latest_ms + self._interval_ms)
+        self._next_ms = max(self._next_ms, next_ms)
 
     def _on_grid(self, ts_ms: int) -> int:
         return -(-ts_ms // self._interval_ms) * self._interval_ms
