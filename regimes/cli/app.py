@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts, load, past, recordings, study
+from regimes.cli import alerts, load, looking_back, recordings, study
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, DataError, StorageError, VenueError
@@ -163,8 +163,8 @@ def selftest(
 
 alerts.register(app)
 recordings.register(app)
-past.register(app)
 study.register(app)
+looking_back.register(app)
 load.register(app)
 
 

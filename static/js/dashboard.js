@@ -7,6 +7,7 @@ import { arrange, byId, h } from "./dom.js";
 import { EventStream } from "./events.js";
 import { correlationMatrix, fundingStrip, timeframeGrid } from "./grids.js";
 import { onPreference, prefer, preference } from "./preferences.js";
+import { showScore } from "./score.js";
 import { isPaused, mark, market, on, symbols, takeFeatures, view } from "./store.js";
 import { whenReady } from "./waiting.js";
 
@@ -41,6 +42,7 @@ async function begin() {
     grid.draw();
   }
   mark("events");
+  showScore();
   const chart = new Chart(place, await chartLibrary(), { say, title: byId("chart-title"), open: (id) => stream.open(id) });
   const choose = () => {
     symbol.value = chosen("symbol", symbols());

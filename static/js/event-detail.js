@@ -3,6 +3,7 @@ import { get, post } from "./api.js";
 import { badge, h, timeElement } from "./dom.js";
 import { carryOut, outcome } from "./dialog.js";
 import { market } from "./store.js";
+import { trackRecord } from "./score.js";
 import { datum, duration, label, number, percent, phrase, price, usd } from "./words.js";
 
 const SPANS = [1, 4, 24];
@@ -15,15 +16,16 @@ export function detail(event) {
   const sent = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
   const record = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
   const draw = (newer) => {
+    const words = h("p", { class: "quiet" }, newer.narrative || newer.description || "");
     node.replaceChildren(
-      h("div", { class: "wide" }, h("h3", {}, "Why"), h("p", {}, newer.why), newer.description ? h("p", { class: "quiet" }, newer.description) : null),
+      h("div", { class: "wide" }, h("h3", {}, "Why"), h("p", {}, newer.why), words),
       part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), newer.phase === "opened" ? null : [`, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"), ` after ${duration(Date.parse(newer.timestamp) - Date.parse(newer.started))}`])),
       part("Track record", record),
       part("Deliveries", sent),
       h("div", { class: "wide" }, h("h3", {}, "Data"), facts(newer.data)),
       h("div", { class: "wide" }, h("h3", {}, "Silence its like"), silenceButtons(newer, told), told),
     );
-    readDeliveries(newer, sent, told);
+    readDeliveries(newer, sent, words, told);
     readRecord(newer, record);
   };
   draw(event);
@@ -71,9 +73,10 @@ function silence(event, hours, told) {
   });
 }
 
-async function readDeliveries(event, place, told) {
+async function readDeliveries(event, place, words, told) {
   try {
-    const { decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
+    const { event: whole, decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
+    if (whole?.narrative) words.textContent = whole.narrative;
     const lines = byEndpoint(deliveries).map((each) => deliveryLine(each, told));
     const unsent = decisions.filter((each) => each.action in UNSENT).slice(-3);
     lines.push(...unsent.map((each) => h("li", { class: "quiet" }, `${each.endpoint}: ${UNSENT[each.action]}, ${each.words}`)));
@@ -113,7 +116,7 @@ export function replay(delivery, told) {
 
 async function readRecord(event, place) {
   if (event.track_record) {
-    place.replaceChildren(facts(event.track_record));
+    place.replaceChildren(...[trackRecord(event.track_record) ?? facts(event.track_record)].flat());
     return;
   }
   try {
