@@ -26,6 +26,7 @@ from regimes.pipeline.replay import known_at_ms, replay
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
 from regimes.pipeline.stopwatch import timed
+from regimes.pipeline.tidy import tidy
 from regimes.pipeline.timed import TimedSink
 
 BATCH: Final = 500
@@ -186,20 +187,22 @@ class Pipeline:
     async def _work(self) -> None:
         feed, engine = await self._prepare()
         async with feed:
-            missed = await self._warm_up(feed, engine)
-            # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
-            self.live.set()
-            if missed:
-                self._hand_on(Batch(engine.now_ms, events=missed))
             try:
                 async with asyncio.TaskGroup() as group:
-                    for part in (
-                        feed.run(self._sink),
-                        self._consume(),
-                        self._tick(),
-                        self.lag.run(),
-                        self._report(),
-                    ):
+                    # Nobody can ask for a liquidation later, so these come in while history is fetched, and wait.
+                    warm = asyncio.Event()
+                    group.create_task(feed.run(self._sink, warm=warm))
+                    missed = await self._warm_up(feed, engine)
+                    tidy()
+                    # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
+                    self.live.set()
+                    if missed:
+                        self._hand_on(Batch(engine.now_ms, events=missed))
+                    warm.set()
+                    # What waited is older than this moment, and may be much newer than the end of the history.
+                    self._step_all([Tick(self.clock.now_ms())])
+                    self._sink.tick()
+                    for part in (self._consume(), self._tick(), self.lag.run(), self._report()):
                         group.create_task(part)
             except* Exception as errors:
                 raise only(errors) from errors
@@ -221,7 +224,7 @@ class Pipeline:
             if outcome.events:
                 turn.events += outcome.events
             if outcome.readings:
-                turn.readings += outcome.readings
+                turn.readings.add(outcome.readings)
         self.engine_seconds += self.clock.monotonic() - began
         self._hand_on(turn.batch(self.engine.now_ms))
 
@@ -229,8 +232,8 @@ class Pipeline:
         for event in batch.events:
             for on_event in self._on_event:
                 on_event(event)
-        for reading in batch.readings:
-            for on_reading in self._on_reading:
+        for on_reading in self._on_reading:
+            for reading in batch.readings:
                 on_reading(reading)
         for on_batch in self._on_batch:
             on_batch(batch)

@@ -14,22 +14,23 @@ class TimedSink:
     """The sink feeds are given. Puts Ticks into the same queue, so that order is kept.
 
     `tick` is called by the timer. In between, data bring a Tick with them when event time has moved on by 30 s,
-    which happens where it runs faster than real time.
+    which happens where it runs faster than real time. Before the first `tick`, while history is fetched, data wait
+    in the queue without any.
     """
 
     def __init__(self, queue: ObservationQueue, clock: Clock) -> None:
         self._queue = queue
         self._clock = clock
-        self._ticked_ms = 0
+        self._ticked_ms: int | None = None
 
     def put(self, observation: Observation) -> None:
-        if self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
+        if self._ticked_ms is not None and self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
             self.tick()
         self._queue.put(observation)
 
     def tick(self) -> None:
         """Put the present moment into the queue; time never goes back in it."""
-        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms)
+        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms or 0)
         self._queue.put(Tick(self._ticked_ms))
 
     @property

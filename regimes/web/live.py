@@ -8,6 +8,7 @@ import msgspec
 
 from regimes.engine import Engine
 from regimes.events import iso_utc
+from regimes.features.deferred import places
 from regimes.feeds.status import StreamStatus
 from regimes.observations import MARKET
 from regimes.package import flatten
@@ -51,7 +52,7 @@ class Live:
             self.priced.update((one.symbol, self.turn) for one in told)
         if turn.readings:
             self._version += 1
-            self.changed.update((reading.symbol, self.turn) for reading in turn.readings)
+            self.changed.update((symbol, self.turn) for _, symbol in places(turn.readings))
 
     @property
     def engine(self) -> Engine:

@@ -1,6 +1,6 @@
 """The volatility regime of every symbol, live."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -182,24 +182,19 @@ class VolatilityRegime(HourlyFeature):
     def _ready(self, rows: IntArray) -> BoolArray:
         return (self._n[rows] >= MIN_BASELINE_HOURS) & (self._n_24h[rows] >= MIN_DAY_HOURS)
 
-    def _describe(self, rows: IntArray) -> list[Reading]:
+    def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
         vol, base, ready = self._vol[rows], self._base[rows], self._ready(rows)
-        columns = (
-            rows,
-            vol,
-            base,
-            volatility.ratio(vol, base),
-            self._n[rows],
-            self._n_24h[rows],
-            self._level[rows],
-            self._since_ms[rows],
-        )
-        return [
-            self._reading(standing, *values)
-            for standing, *values in zip(
-                self._standing(rows, ready), *(c.tolist() for c in columns), strict=True
-            )
-        ]
+        standing = self._standing(rows, ready)
+        counts = (self._n[rows], self._n_24h[rows], self._level[rows], self._since_ms[rows])
+
+        def readings() -> list[Reading]:
+            columns = (rows, vol, base, volatility.ratio(vol, base), *counts)
+            return [
+                self._reading(stands, *values)
+                for stands, *values in zip(standing(), *(c.tolist() for c in columns), strict=True)
+            ]
+
+        return readings
 
     def _reading(
         self,
