@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from bench.signals.market import Candles
-from bench.signals.volatility_walk import HALF_LIFE_HOURS, Walk, fitted, running_forecast, walk
+from bench.signals.volatility_walk import HALF_LIFE_HOURS, Walk, first_profile, fitted, running_forecast, walk
 from regimes.maths import forecast_state
 from regimes.maths.calibration import Table, isotonic
 from regimes.maths.stats import FloatArray
@@ -106,8 +106,8 @@ def followed(found: Walk, level: int, columns: slice) -> FloatArray:
 def freeze(candles: Candles, until: int) -> Frozen:
     """Fit everything from the candles before column `until`."""
     before = Candles(candles.symbols, candles.first_hour, candles.bars[:, :, :until])
-    profile = walk(before).profile
-    found = walk(before, profile)
+    profile = first_profile(before, until)
+    found = walk(before, first_profile(before, candles.place(RUN_FROM)))
     coefficients, information = fitted(found, until, half_life_hours=HALF_LIFE_HOURS)
     log_forecast = running_forecast(found, candles.place(RUN_FROM))
     surprise = (np.log(found.realised) - log_forecast)[:, ::3]

@@ -14,6 +14,8 @@ from regimes.maths.forecast import (
     TERMS,
     WEEK_HOURS,
     SeasonalVolatility,
+    garman_klass,
+    hour_of_week,
 )
 from regimes.maths.forecast_fit import RunningFit, fit, log_forecast
 from regimes.maths.stats import FloatArray, IntArray
@@ -39,12 +41,10 @@ class Walk(msgspec.Struct, frozen=True):
     profile: FloatArray
 
 
-def walk(candles: Candles, profile: FloatArray | None = None) -> Walk:
-    """Lead the model through all hours. profile: what it begins with; flat, and quickly left, by default."""
+def walk(candles: Candles, profile: FloatArray) -> Walk:
+    """Lead the model through all hours. profile: the weekly profile that it begins with."""
     symbols, hours = len(candles.symbols), candles.hours
-    flat = profile is None
-    start = np.ones(WEEK_HOURS) if profile is None else profile
-    model = SeasonalVolatility(symbols, start, np.arange(symbols) % 24, prior_weeks=8.0 if flat else 26.0)
+    model = SeasonalVolatility(symbols, profile, np.arange(symbols) * 12 % WEEK_HOURS)
     terms = np.full((len(TERMS), symbols, hours), np.nan)
     season, p90, day = (np.full((symbols, hours), np.nan) for _ in range(3))
     for column in range(hours):
@@ -62,6 +62,20 @@ def walk(candles: Candles, profile: FloatArray | None = None) -> Walk:
     realised = np.full_like(day, np.nan)
     realised[:, :-HORIZON_HOURS] = day[:, HORIZON_HOURS:]
     return Walk(terms, season, p90, realised, day, _baseline(candles), model.profile().mean(axis=1))
+
+
+def first_profile(candles: Candles, until: int) -> FloatArray:
+    """The pooled weekly profile of the hours before column `until`: mean share of the week around each hour."""
+    bars = candles.bars[:, :, :until]
+    weeks = until // WEEK_HOURS
+    variance = garman_klass(*bars[:4, :, : weeks * WEEK_HOURS]).reshape(
+        len(candles.symbols), weeks, WEEK_HOURS
+    )
+    known = ~np.isnan(variance).any(axis=2)
+    share = variance[known] / variance[known].mean(axis=1, keepdims=True)
+    profile = np.roll(np.minimum(share, 5.0).mean(axis=0), hour_of_week(candles.first_hour))
+    found: FloatArray = profile / profile.mean()
+    return found
 
 
 def _baseline(candles: Candles) -> FloatArray:

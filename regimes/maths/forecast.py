@@ -76,12 +76,12 @@ def garman_klass(open_: FloatArray, high: FloatArray, low: FloatArray, close: Fl
 class SeasonalVolatility:
     """The state of every row, moved by `step`, one hour at a time for each row.
 
-    rows: how many symbols. profile: shape (168,), share of variance by hour of week, mean 1, to begin with.
-    prior_weeks: how many weeks of the symbol's own the profile counts for. phase: shape (rows,), the hour of day
-    0 to 23 at which a row's profile and its year are looked at again, so that the work spreads over the day.
+    rows: how many symbols. profile: shape (168,), share of variance by hour of week, mean 1, to begin with; a
+    year of the symbol's own takes half its place. phase: shape (rows,), the hour of week 0 to 167 at which a
+    row's profile and its year are looked at again, so that the work spreads over the week.
     """
 
-    def __init__(self, rows: int, profile: FloatArray, phase: IntArray, *, prior_weeks: float = 26.0) -> None:
+    def __init__(self, rows: int, profile: FloatArray, phase: IntArray) -> None:
         self.rows = rows
         self._phase = phase
         self.hour = np.full(rows, NEVER, dtype=np.int64)
@@ -92,12 +92,11 @@ class SeasonalVolatility:
         self._weight = np.zeros((len(_KIND), rows))
         self._log_close = np.full(rows, np.nan)
         self._squares = np.full((HORIZON_HOURS, rows), np.nan)
-        weight = prior_weeks * _PROFILE_RATE
-        self._season_sum = np.repeat(profile[:, None] * weight, rows, axis=1)
-        self._season_weight = np.full((WEEK_HOURS, rows), weight)
-        self._share = np.empty((WEEK_HOURS, rows))
-        self._log_ahead = np.empty((WEEK_HOURS, rows))
-        self._days = np.full((YEAR_DAYS, rows), np.nan)
+        # What is large is kept in single precision: it is part of every snapshot.
+        self._season = np.repeat(profile[None].astype(np.float32), rows, axis=0)
+        self._share = np.empty((rows, WEEK_HOURS), dtype=np.float32)
+        self._log_ahead = np.empty((rows, WEEK_HOURS))
+        self._days = np.full((rows, YEAR_DAYS), np.nan, dtype=np.float32)
         self.year_p90 = np.full(rows, np.nan)
         """90th percentile of the row's 24 h realised variance over its last year; NaN before 90 days."""
         self._learn(np.arange(rows))
@@ -118,10 +117,13 @@ class SeasonalVolatility:
         variance = garman_klass(*bars)
         self._observe_season(at, week, variance)
         self._observe(at, week, move, variance)
-        due = rows[self._phase[at] == hour % HORIZON_HOURS]
-        if due.size:
-            self._learn(due)
-            self._remember_day(due, hour)
+        due = self._phase[at] % HORIZON_HOURS == hour % HORIZON_HOURS
+        if due.any():
+            self._remember_day(rows[due], hour)
+        due = self._phase[at] == week
+        if due.any():
+            self._learn(rows[due])
+            self._look_at_year(rows[due])
 
     def day_variance(self) -> tuple[FloatArray, IntArray]:
         """Realised variance of the last 24 hours of each row, and how many hours are in it."""
@@ -155,24 +157,26 @@ class SeasonalVolatility:
 
     def log_season(self, hour: int) -> FloatArray:
         """Logarithm of the share of the mean variance that the 24 hours after `hour` usually have."""
-        ahead: FloatArray = self._log_ahead[hour_of_week(hour)]
+        ahead: FloatArray = self._log_ahead[:, hour_of_week(hour)]
         return ahead
 
     def profile(self) -> FloatArray:
         """The weekly profile of each row, shape (168, rows), mean 1."""
-        return self._share.copy()
+        return self._share.T.astype(np.float64)
 
     def snapshot(self) -> dict[str, bytes]:
-        """All arrays, as bytes."""
+        """All arrays, as bytes, but for what follows from the others."""
         return {name: values.tobytes() for name, values in self._state().items()}
 
     def restore(self, snapshot: dict[str, bytes]) -> None:
         """Take back a snapshot of as many rows."""
         for name, values in self._state().items():
             values[...] = np.frombuffer(snapshot[name], dtype=values.dtype).reshape(values.shape)
+        self._look_ahead(np.arange(self.rows))
 
     def _state(self) -> dict[str, np.ndarray[Any, Any]]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        derived = {"_phase", "_log_ahead"}
+        return {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray) and n not in derived}
 
     def _market(self, size: FloatArray, hour: int) -> FloatArray:
         """Mean size of trend over the rows that are ready and not a day behind, shape (2, 1)."""
@@ -191,12 +195,10 @@ class SeasonalVolatility:
         base = self.means[_BASE_ROW, at]
         usable = (base > 0) & (self.n[at] > _PROFILE_AFTER_HOURS)
         share = np.minimum(variance / np.where(usable, base, 1.0), _PROFILE_CAP)
-        rate = np.where(usable, _PROFILE_RATE, 0.0)
-        self._season_sum[week, at] += rate * (share - self._season_sum[week, at])
-        self._season_weight[week, at] += rate * (1.0 - self._season_weight[week, at])
+        self._season[at, week] += np.where(usable, _PROFILE_RATE, 0.0) * (share - self._season[at, week])
 
     def _observe(self, at: slice | IntArray, week: int, move: FloatArray, variance: FloatArray) -> None:
-        share = self._share[week, at]
+        share = self._share[at, week].astype(np.float64)
         root = np.sqrt(share)
         size = np.abs(move) / root
         signed = move / np.maximum(root, _QUIET_FLOOR**0.5)
@@ -214,24 +216,31 @@ class SeasonalVolatility:
 
     def _learn(self, rows: IntArray) -> None:
         """Take the profile of these rows from what was seen, smoothed over the hours beside each."""
-        raw = self._season_sum[:, rows] / self._season_weight[:, rows]
-        smooth = 0.25 * np.roll(raw, 1, axis=0) + 0.5 * raw + 0.25 * np.roll(raw, -1, axis=0)
-        share = smooth / smooth.mean(axis=0)
-        ahead = np.cumsum(np.concatenate((share, share[: HORIZON_HOURS + 1])), axis=0)
-        self._share[:, rows] = share
-        self._log_ahead[:, rows] = np.log(
-            (ahead[HORIZON_HOURS : HORIZON_HOURS + WEEK_HOURS] - ahead[:WEEK_HOURS]) / HORIZON_HOURS
+        raw = self._season[rows].astype(np.float64)
+        smooth = 0.25 * np.roll(raw, 1, axis=1) + 0.5 * raw + 0.25 * np.roll(raw, -1, axis=1)
+        self._share[rows] = smooth / smooth.mean(axis=1, keepdims=True)
+        self._look_ahead(rows)
+
+    def _look_ahead(self, rows: IntArray) -> None:
+        """Sum each hour's next day of the profile."""
+        share = self._share[rows].astype(np.float64)
+        ahead = np.cumsum(np.concatenate((share, share[:, : HORIZON_HOURS + 1]), axis=1), axis=1)
+        self._log_ahead[rows] = np.log(
+            (ahead[:, HORIZON_HOURS : HORIZON_HOURS + WEEK_HOURS] - ahead[:, :WEEK_HOURS]) / HORIZON_HOURS
         )
 
     def _remember_day(self, rows: IntArray, hour: int) -> None:
-        """Add this day's variance to the row's year, and take the year's 90th percentile."""
+        """Put this day's variance into the row's year, in the place of the day a year ago."""
         squares = self._squares[:, rows]
         missing = np.isnan(squares)
         known = HORIZON_HOURS - np.count_nonzero(missing, axis=0) >= MIN_DAY_HOURS
         day = np.where(missing, 0.0, squares).sum(axis=0)
-        self._days[hour // HORIZON_HOURS % YEAR_DAYS, rows] = np.where(known, day, np.nan)
-        year = np.sort(self._days[:, rows], axis=0)
-        count = np.count_nonzero(~np.isnan(year), axis=0)
+        self._days[rows, hour // HORIZON_HOURS % YEAR_DAYS] = np.where(known, day, np.nan)
+
+    def _look_at_year(self, rows: IntArray) -> None:
+        """Take the 90th percentile of each row's year."""
+        year = np.sort(self._days[rows].astype(np.float64), axis=1)
+        count = np.count_nonzero(~np.isnan(year), axis=1)
         place = np.maximum(np.ceil(0.9 * count).astype(np.int64) - 1, 0)
-        p90 = year[place, np.arange(len(rows))]
+        p90 = year[np.arange(len(rows)), place]
         self.year_p90[rows] = np.where(count >= MIN_YEAR_DAYS, p90, np.nan)

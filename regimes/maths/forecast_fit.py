@@ -44,11 +44,14 @@ def fit(
     penalty = np.eye(len(terms)) * ridge
     penalty[0, 0] = 0.0
     information = (terms * weights) @ terms.T + penalty
-    coefficients: FloatArray = np.linalg.solve(information, (terms * weights) @ target)
+    coefficients: FloatArray = np.asarray(
+        np.linalg.solve(information, (terms * weights) @ target), dtype=np.float64
+    )
     for _ in range(_ROUNDS):
         surprise = np.exp(np.clip(target - coefficients @ terms, -_LIMIT, _LIMIT))
         gradient = terms @ (weights * (surprise - 1.0)) - penalty @ coefficients
-        step = np.linalg.solve((terms * (weights * surprise)) @ terms.T + penalty, gradient)
+        curvature = (terms * (weights * surprise)) @ terms.T + penalty
+        step = np.asarray(np.linalg.solve(curvature, gradient), dtype=np.float64)
         coefficients += step
         if np.abs(step).max() < 1e-6:
             break
