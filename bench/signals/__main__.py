@@ -13,7 +13,10 @@ from bench.signals.market import spot_candles
 from bench.signals.score import Row
 
 DATA: Final = Path(__file__).parents[2] / "../shared/data"
-PARTS: Final = {"volatility": "next-24h volatility, its probabilities, the calibrated state"}
+PARTS: Final = {
+    "volatility": "next-24h volatility, its probabilities, the calibrated state",
+    "regimes": "p_persist_24h, seasonal volume",
+}
 FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/forecast_frozen.py"
 FIT_UNTIL: Final = "2025-02-01"
 

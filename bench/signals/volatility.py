@@ -61,8 +61,8 @@ def _forecasts(candles: Candles, found: Walk, at: int, frozen: FloatArray, runni
         loss = _loss(found, np.exp(log_forecast), judged)
         for where, which, asked in (("majors", majors, bars), ("all symbols", every, None)):
             value, error = ratio_error(loss[which], losses["HAR-RV"][which])
-            others = {n: ratio_error(o[which], losses["HAR-RV"][which])[0] for n, o in losses.items()}
-            peers = {n: v for n, v in others.items() if not np.isnan(v)}
+            whole = {n: o[which] for n, o in losses.items() if not np.isnan(o[which]).all(axis=1).any()}
+            peers = {n: ratio_error(o, losses["HAR-RV"][which])[0] for n, o in whole.items()}
             rows.append(Row(f"QLIKE / HAR-RV, {name}, {where}", value, error, peers, asked, least=False))
         better = float(np.mean(np.nanmean(loss, axis=1) < np.nanmean(losses["HAR-RV"], axis=1)))
         rows.append(Row(f"share of symbols that beat HAR-RV, {name}", better, None, {}, (0.90, 0.95)))
