@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -12,8 +12,10 @@ from bench.signals.market import Candles, spot_candles
 from bench.signals.score import Row, area_under_curve, ratio_error
 from regimes.maths import spot_frozen, spot_regime
 from regimes.maths.calibration import brier_skill, calibration_error
-from regimes.maths.spot_regime import BoolArray
 from regimes.maths.stats import FloatArray, IntArray, mean_and_std, z_score
+
+if TYPE_CHECKING:
+    from regimes.maths.spot_regime import BoolArray
 
 STEPS: Final = (1, 4, 24, 168)
 BARS: Final = 20
