@@ -194,7 +194,7 @@ def test_real_candles_changed_after_a_moment_change_nothing_before_it_bit_for_bi
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ({"version": 0}, "version is 0, this program reads 1"),
+        ({"version": 0}, "version is 0, this program reads 2"),
         ({"fingerprint": "0"}, "other features, settings or symbols"),
         ({"features": None}, "parts are missing"),
     ],

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts
+from regimes.cli import alerts, recordings, study
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, StorageError, VenueError
@@ -62,7 +62,8 @@ def run(context: typer.Context) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from regimes.commands import run as command  # noqa: PLC0415  # keeps --help and --version quick
 
-    command.execute(settings_of(context))
+    settings = settings_of(context)
+    command.execute(settings, lambda: settings_of(context))
 
 
 def _moment(text: str) -> datetime:
@@ -161,6 +162,8 @@ def selftest(
 
 
 alerts.register(app)
+recordings.register(app)
+study.register(app)
 
 
 def main() -> None:

@@ -51,6 +51,7 @@ class HourlyFeature(ABC):
     wants: ClassVar[frozenset[type[Observation]]] = frozenset({Candle, Tick, Unavailable})
 
     def __init__(self, universe: Universe) -> None:
+        self.quiet = False
         self._symbols = universe.symbols
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._inbox = CandleInbox(universe.symbols)
@@ -79,6 +80,12 @@ class HourlyFeature(ABC):
         """Take many bars at once and judge them, as the Tick at the close of the newest would."""
         self._take(batch)
         return self._tick(int(batch.open_ms.max(initial=0)) + HOUR_MS)
+
+    def due_ms(self) -> int:
+        """At once for bars that wait; else when some symbol grows old."""
+        if len(self._inbox) or self._dirty.any():
+            return 0
+        return self._next_age_ms + 1
 
     def readings(self) -> Sequence[Reading]:
         """The reading of every symbol, in configured order."""
@@ -151,9 +158,13 @@ class HourlyFeature(ABC):
         self._arrays[name] = values
         return values
 
+    def _of(self, values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+        """A copy of what an array with a last axis of symbols says of these."""
+        return values.copy() if len(rows) == len(self._symbols) else values[..., rows]
+
     def _standing(self, rows: IntArray, ready: BoolArray) -> Callable[[], list[Standing]]:
         """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
-        ages, judged_ms = self._age[rows], self._judged_ms[rows]
+        ages, judged_ms = self._of(self._age, rows), self._of(self._judged_ms, rows)
         absent = {} if self._all_judged else {r: self._absent[r] for r in rows[judged_ms == _NEVER].tolist()}
 
         def stand() -> list[Standing]:
@@ -186,6 +197,9 @@ class HourlyFeature(ABC):
         if not rows.size:
             return NOTHING
         self._untold[:] = False
+        if self.quiet:
+            self._told = ()
+            return Output(events=news(events)) if events else NOTHING
         readings = self._deferred(rows)
         self._told = readings if len(rows) == len(self._symbols) else ()
         return Output(readings=readings, events=news(events))

@@ -31,6 +31,9 @@ CLOSED: Final = "closed"
 class Tap(Protocol):
     """Takes frames of one venue, synchronously. What it raises is counted as a poison frame."""
 
+    frame: str | bytes
+    """The text of the frame it is being given."""
+
     def liquidation(self, url: str, frame: dict[str, Any]) -> None: ...
 
     def candle(self, url: str, frame: dict[str, Any]) -> None: ...
@@ -156,6 +159,7 @@ class Gate:
             return
         try:
             if message.type is _TEXT or message.type is _BINARY:
+                self._exchange.tap.frame = message.data
                 self._exchange.handle_message(self._client, _decode(message.data))
             else:
                 self._control(message)

@@ -9,7 +9,7 @@ import structlog
 from regimes.clock import Clock
 from regimes.feeds import parse
 from regimes.feeds.bars import BarAccount
-from regimes.feeds.base import BackPressure, Sink
+from regimes.feeds.base import BackPressure, Sink, TakesFrames
 from regimes.feeds.funding import FundingAccount
 from regimes.feeds.gaps import GapTeller
 from regimes.feeds.line import Line
@@ -65,6 +65,7 @@ class Session:
         self._clock = clock
         self._sink = sink
         self._back = sink if isinstance(sink, BackPressure) else None
+        self._frames = sink if isinstance(sink, TakesFrames) else None
         self._prices = prices
         self._derivatives = derivatives
         self._seen_until_ms = seen_until_ms or 0
@@ -89,7 +90,7 @@ class Session:
         self._receiver = Receiver(
             venue.name,
             clock=clock,
-            put=self._put,
+            put=self._put_frame,
             bars=self._bars,
             funding=self._funding,
             liquidation_gaps=self._gaps["liquidation"],
@@ -109,8 +110,19 @@ class Session:
             if ("funding", symbol, "") in reach:
                 self._funding.seed(symbol, reach["funding", symbol, ""])
 
+    def _put_frame(self, observation: Observation) -> None:
+        """Pass on what a frame held, with the frame where it is wanted."""
+        if self._frames is None:
+            self._put(observation)
+        else:
+            self._frames.put_frame(observation, self._receiver.frame)
+            self._hold_if_pressed()
+
     def _put(self, observation: Observation) -> None:
         self._sink.put(observation)
+        self._hold_if_pressed()
+
+    def _hold_if_pressed(self) -> None:
         if self._back is not None and self._back.pressure and not self._held.is_set():
             self._held.set()
             for line in self._lines:

@@ -14,7 +14,8 @@ from regimes.observations import Candle, FeedGap, FundingRate, Liquidation, Mark
 class Batch(msgspec.Struct, frozen=True):
     """One turn: what was accepted of each kind, readings and events, each in order.
 
-    now_ms: the engine's time after it.
+    now_ms: the engine's time after it. standing: all states of the episodes that the history left open, for an
+    engine that begins anew: known, but news to nobody.
     """
 
     now_ms: int
@@ -25,6 +26,7 @@ class Batch(msgspec.Struct, frozen=True):
     candles: Sequence[Candle] = ()
     marks: Sequence[MarkPrice] = ()
     funding: Sequence[FundingRate] = ()
+    standing: Sequence[Event] = ()
 
 
 class Gatherer:

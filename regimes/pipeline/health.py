@@ -51,7 +51,7 @@ class Health:
         self._real = real
         self._bad_since: dict[str, float] = {}
         self._folder = _folder(settings)
-        self._emergency = Emergency(channels, real)
+        self.emergency = Emergency(channels, real)
         self._redact = redact
 
     async def look(self, pipeline: Pipeline, storage: Storage, desk: AlertDesk, now_ms: int) -> list[Event]:
@@ -162,7 +162,7 @@ class Health:
             why=self._redact(desk.last_error),
         )
         event = self._watch.tell(EventType.SYSTEM_DISK_LOW, "storage", trouble, now_ms)
-        await self._emergency.send(event)
+        await self.emergency.send(event)
 
     def _lasted_s(self, name: str, *, is_bad: bool) -> float:
         """Real seconds for which something has been bad without a break."""

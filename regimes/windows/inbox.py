@@ -49,6 +49,10 @@ class CandleInbox:
             self._waiting.setdefault((row, candle.open_ms), candle)
         return len(self._waiting) >= FULL_AT
 
+    def __len__(self) -> int:
+        """How many bars wait."""
+        return len(self._waiting)
+
     def take(self) -> Batch | None:
         """Hand over all that waits, and be empty."""
         if not self._waiting:

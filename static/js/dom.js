@@ -8,7 +8,7 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(2).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -58,19 +58,21 @@ export function arrange(parent, nodes) {
 }
 
 export function timeElement(ms, style = "time") {
-  const node = h("time");
+  const node = h("time", {});
   setTime(node, ms, style);
   return node;
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const SHORT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
 
 export function setTime(node, ms, style = "time") {
   const moment = new Date(ms);
   const iso = moment.toISOString();
-  if (node.dateTime === iso) return;
+  if (node.dateTime === iso && node.dataset.style === style) return;
   node.dateTime = iso;
+  node.dataset.style = style;
   node.title = `${iso.replace("T", " ").replace(/\.\d+Z$/, "")} UTC`;
-  node.textContent = (style === "day" ? DAY : CLOCK).format(moment);
+  node.textContent = ({ day: DAY, short: SHORT }[style] ?? CLOCK).format(moment);
 }

@@ -10,7 +10,7 @@ export const market = {
   features: null, // { timestamp, market, packages: { symbol: package }, prices: { symbol: { price } } }
   status: null,
   link: { state: "connecting", since: Date.now() },
-  events: new Map(), // id -> { ...newest state, states: [revision, ...] }
+  events: new Map(), // id -> { ...newest state, at: when it came, ms, states: [revision, ...] }
   tape: [],
 };
 
@@ -96,7 +96,7 @@ export function takeEvent(event, again = false) {
     known.states = states;
     return;
   }
-  market.events.set(event.id, { ...known, ...event, states });
+  market.events.set(event.id, { ...event, states, at: Date.parse(event.timestamp) });
   if (market.events.size > KEPT_EVENTS * 1.1) forgetOldest();
   if (paused) missed += 1;
   mark("events");
@@ -112,6 +112,6 @@ export function takeLiquidations(items) {
 }
 
 function forgetOldest() {
-  const newest = [...market.events.values()].sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp));
+  const newest = [...market.events.values()].sort((a, b) => b.at - a.at);
   market.events = new Map(newest.slice(0, KEPT_EVENTS).map((event) => [event.id, event]));
 }

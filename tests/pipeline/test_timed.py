@@ -61,6 +61,7 @@ async def test_feeds_feel_the_pressure_of_the_queue_behind_it() -> None:
     sink = TimedSink(queue, HandClock())
     felt = [sink.pressure]
     sink.put(order(1))
+    sink.put(order(2))
     felt.append(sink.pressure)
     await queue.take(2)
     await sink.eased()

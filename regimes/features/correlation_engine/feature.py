@@ -6,7 +6,16 @@ from typing import ClassVar, Final
 import numpy as np
 
 from regimes.events import Event
-from regimes.features.base import NOTHING, FeatureSettings, Need, Output, Reading, Snapshot, Universe
+from regimes.features.base import (
+    NEVER_DUE,
+    NOTHING,
+    FeatureSettings,
+    Need,
+    Output,
+    Reading,
+    Snapshot,
+    Universe,
+)
 from regimes.features.correlation_engine.breaks import Breaks
 from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.leaders import Leaders
@@ -57,6 +66,7 @@ class CorrelationEngine:
         self._forming = NEVER
         """The newest hour that has bars waiting and has not been computed."""
         self._awaited: set[int] = set()
+        self.quiet = False
         self._unavailable: dict[str, str] = {}
         self._now_ms = 0
         self._behind = False
@@ -79,6 +89,12 @@ class CorrelationEngine:
         if isinstance(observation, Unavailable) and observation.kind == "candle":
             return self._on_unavailable(observation)
         return NOTHING
+
+    def due_ms(self) -> int:
+        """At once for what has not been computed; for an hour that lacks bars, when the grace is over."""
+        if self._forming != NEVER:
+            return self._patient_until_ms()
+        return 0 if self._waiting or self._behind else NEVER_DUE
 
     def readings(self) -> Sequence[Reading]:
         """One for each symbol, and one for the market, as of the last computed hour and the last Tick."""
@@ -126,7 +142,8 @@ class CorrelationEngine:
         if row is None:
             return NOTHING
         hour = candle.open_ms // HOUR_MS
-        self._now_ms = max(self._now_ms, candle.open_ms + HOUR_MS)
+        closed_ms = candle.open_ms + HOUR_MS
+        self._now_ms = max(self._now_ms, closed_ms)
         events: list[Event] = []
         if self._forming != NEVER and hour > self._forming:
             events += self._put_in()
@@ -142,15 +159,20 @@ class CorrelationEngine:
     def _on_tick(self, ts_ms: int) -> Output:
         self._now_ms = max(self._now_ms, ts_ms)
         events: list[Event] = []
-        patience_ms = HOUR_MS + self._settings.grace_seconds * 1000
-        waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
+        waits = self._forming != NEVER and self._now_ms < self._patient_until_ms()
         if (self._waiting or self._behind) and not waits:
             events = self._put_in(all_of_it=True)
+        if self.quiet:
+            return Output(events=events) if events else NOTHING
         turned_stale = self._seen().turned_stale(self._now_ms)
         if not (self._changed or turned_stale):
             return NOTHING
         self._changed = False
         return Output(self.readings(), events)
+
+    def _patient_until_ms(self) -> int:
+        """How long the hour that forms may wait for its last bars."""
+        return (self._forming + 1) * HOUR_MS + self._settings.grace_seconds * 1000
 
     def _on_unavailable(self, word: Unavailable) -> Output:
         for symbol in self._rows if word.symbol is None else [word.symbol]:
@@ -219,8 +241,8 @@ class CorrelationEngine:
 
     def _said(self, events: Sequence[Event]) -> Output:
         """Events leave at once, with the readings of their symbols and of the market."""
-        if not events:
-            return NOTHING
+        if not events or self.quiet:
+            return Output(events=events) if events else NOTHING
         rows = {self._rows[symbol] for event in events for symbol in event.data.get("symbols", ())}
         views = self._seen()
         return Output(views.readings(self._now_ms, sorted(rows)), events)

@@ -6,7 +6,17 @@ import msgspec
 import numpy as np
 
 from regimes.events import Event
-from regimes.features.base import NOTHING, Feature, Need, Output, Reading, Snapshot, Status, Universe
+from regimes.features.base import (
+    NEVER_DUE,
+    NOTHING,
+    Feature,
+    Need,
+    Output,
+    Reading,
+    Snapshot,
+    Status,
+    Universe,
+)
 from regimes.features.deferred import Deferred
 from regimes.features.funding_anomaly.episodes import Episodes, Moment, severity_of
 from regimes.features.funding_anomaly.history import History
@@ -52,6 +62,7 @@ class FundingAnomaly(Feature):
     wants: ClassVar[frozenset[type[Observation]]] = frozenset({FundingRate, MarkPrice, Tick, Unavailable})
 
     def __init__(self, settings: FundingSettings, universe: Universe) -> None:
+        self.quiet = False
         self._settings = settings
         self._symbols = {symbol: _Symbol(settings) for symbol in universe.symbols}
         self._now_ms = 0
@@ -76,6 +87,10 @@ class FundingAnomaly(Feature):
             case Tick():
                 return self._tick(observation)
         return NOTHING
+
+    def due_ms(self) -> int:
+        """At once for a settlement; else when one is late, or so late that its episodes end."""
+        return min((0 if held.settled else held.due_ms for held in self._symbols.values()), default=NEVER_DUE)
 
     def readings(self) -> Sequence[Reading]:
         """One for each configured symbol."""

@@ -64,14 +64,22 @@ class Baseline:
             return None
         return 1 + bisect_right(bounds, cents) if events >= FEWEST_EVENTS else 1
 
-    def snapshot(self) -> dict[str, Any]:
-        """All state."""
-        return {"hour": self._hour, "cents": self._cents.tobytes(), "watched": self._watched.tobytes()}
+    @property
+    def present_cents(self) -> int:
+        """What the newest hour has brought so far."""
+        return self._cents[self._hour % HOURS]
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot."""
-        self._hour = snapshot["hour"]
-        self._cents, self._watched = array("q", snapshot["cents"]), array("b", snapshot["watched"])
+    def past(self) -> dict[str, Any]:
+        """All state but `present_cents`: it changes once an hour, and when something comes very late."""
+        cents = array("q", self._cents)
+        cents[self._hour % HOURS] = 0
+        return {"hour": self._hour, "cents": cents.tobytes(), "watched": self._watched.tobytes()}
+
+    def restore(self, past: dict[str, Any], present_cents: int) -> None:
+        """Take back both."""
+        self._hour = past["hour"]
+        self._cents, self._watched = array("q", past["cents"]), array("b", past["watched"])
+        self._cents[self._hour % HOURS] = present_cents
         self._stale = True
 
     def _turn_to(self, hour: int) -> None:

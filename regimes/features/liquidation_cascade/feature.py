@@ -54,6 +54,7 @@ class LiquidationCascade(Feature):
     )
 
     def __init__(self, settings: CascadeSettings, universe: Universe) -> None:
+        self.quiet = False
         self._settings = settings
         rules = Rules.of(settings)
         self._trackers = {
@@ -96,6 +97,12 @@ class LiquidationCascade(Feature):
                 self._all_dirty()
         return NOTHING
 
+    def due_ms(self) -> int:
+        """At the end of the hour; earlier where a cascade, or its aftermath, may end."""
+        view, now_ms = self._coverage.view, self._now_ms
+        moves = (t.moves_ms(blind=view(t.symbol, now_ms).blind) for t in self._everyone())
+        return min((self._hour + 1) * HOUR_MS, *moves)
+
     def readings(self) -> Sequence[Reading]:
         """One for each configured symbol, and the market's last."""
         return self._deferred([(tracker, self._facts(tracker)) for tracker in self._everyone()])
@@ -116,6 +123,7 @@ class LiquidationCascade(Feature):
             "hour": self._hour,
             "coverage": self._coverage.snapshot(),
             "trackers": {tracker.symbol: tracker.gist() for tracker in self._everyone()},
+            "baselines": {tracker.symbol: tracker.baseline.past() for tracker in self._everyone()},
             "levels": {symbol: levels.gist() for symbol, levels in self._levels.items()},
         }
 
@@ -126,7 +134,7 @@ class LiquidationCascade(Feature):
         self._coverage.restore(snapshot["coverage"])
         for tracker in self._everyone():
             if tracker.symbol in snapshot["trackers"]:
-                tracker.restore(snapshot["trackers"][tracker.symbol])
+                tracker.restore(snapshot["trackers"][tracker.symbol], snapshot["baselines"][tracker.symbol])
         for symbol, levels in self._levels.items():
             if symbol in snapshot["levels"]:
                 levels.restore(snapshot["levels"][symbol])
@@ -157,7 +165,7 @@ class LiquidationCascade(Feature):
             return NOTHING
         moving = [tracker] if tracker is not None and symbol_moves else []
         events = [(t, event) for t in [*moving, self._market] if (event := self._step(t)) is not None]
-        told = [(t, self._facts(t)) for t, _ in events]
+        told = [] if self.quiet else [(t, self._facts(t)) for t, _ in events]
         return Output(self._deferred(told) if told else (), [event for _, event in events])
 
     def _tick(self, tick: Tick) -> Output:
@@ -168,7 +176,8 @@ class LiquidationCascade(Feature):
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
                 tracker.dirty |= tracker.status is not Status.OK
-        self._refresh_zones()
+        if not self.quiet:
+            self._refresh_zones()
         told, events = [], []
         for tracker in self._everyone():
             if tracker.dirty or tracker.is_due(self._now_ms):
@@ -177,7 +186,7 @@ class LiquidationCascade(Feature):
                 tracker.dirty, tracker.status = False, self._status(tracker.symbol, facts.view)[0]
                 told.append((tracker, facts))
                 events += [event] if event is not None else []
-        return Output(self._deferred(told) if told else [], events)
+        return Output(self._deferred(told) if told and not self.quiet else [], events)
 
     def _deferred(self, told: Sequence[tuple[Tracker, "_Facts"]]) -> Deferred:
         symbols = [tracker.symbol for tracker, _ in told]
@@ -192,7 +201,7 @@ class LiquidationCascade(Feature):
         start_ms, end_ms = (hour - 1) * HOUR_MS, hour * HOUR_MS
         for tracker in self._everyone():
             share = self._coverage.observed_share(tracker.symbol, start_ms, end_ms)
-            tracker.baseline.close(hour - 1, watched=share >= _WATCHED_SHARE)
+            tracker.close_hour(hour - 1, watched=share >= _WATCHED_SHARE)
 
     def _refresh_zones(self) -> None:
         for symbol, levels in self._levels.items():

@@ -268,9 +268,9 @@ class MultiTimeframe(HourlyFeature):
     def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
         frames, provisional = self._frames_of(rows), self._provisional_of(rows)
         standing = self._standing(rows, self._known[rows] > 0)
-        flat = np.any(self._standing_of[:, rows] == _DEGENERATE, axis=0)
-        found, alerts = self._found[:, rows], self._alert[rows]
-        columns = [a[rows] for a in (self._primary, self._agreement, self._known, self._since_ms)]
+        flat = np.any(self._of(self._standing_of, rows) == _DEGENERATE, axis=0)
+        found, alerts = self._of(self._found, rows), self._of(self._alert, rows)
+        columns = [self._of(a, rows) for a in (self._primary, self._agreement, self._known, self._since_ms)]
         persistence = self._persistence(rows)
 
         def readings() -> list[Reading]:
@@ -341,10 +341,10 @@ class MultiTimeframe(HourlyFeature):
 
     def _frames_of(self, rows: IntArray) -> Callable[[], list[list[TimeframeReading]]]:
         """Readings of every timeframe: for each a list, with one of each symbol."""
-        standing, state = self._standing_of[:, rows], self._state[:, rows]
-        price_z, volume_z = self._price_z[:, rows], self._volume_z[:, rows]
-        seasonal_z = self._seasonal_z[:, rows]
-        heat, as_of_ms, found = self._heat[:, rows], self._as_of_ms[:, rows], self._found[:, rows]
+        standing, state, found = (self._of(a, rows) for a in (self._standing_of, self._state, self._found))
+        price_z, volume_z, heat = (self._of(a, rows) for a in (self._price_z, self._volume_z, self._heat))
+        as_of_ms = self._of(self._as_of_ms, rows)
+        seasonal_z = self._of(self._seasonal_z, rows)
 
         def frames() -> list[list[TimeframeReading]]:
             speaks = standing != _WARMING
@@ -375,7 +375,7 @@ class MultiTimeframe(HourlyFeature):
         return frames
 
     def _provisional_of(self, rows: IntArray) -> Callable[[], list[dict[str, Provisional]]]:
-        fractions, price_zs = self._fraction[:, rows], self._open_z[:, rows]
+        fractions, price_zs = self._of(self._fraction, rows), self._of(self._open_z, rows)
 
         def provisional() -> list[dict[str, Provisional]]:
             found: list[dict[str, Provisional]] = [{} for _ in rows]

@@ -204,9 +204,9 @@ class VolatilityRegime(HourlyFeature):
         return (self._n[rows] >= MIN_BASELINE_HOURS) & (self._n_24h[rows] >= MIN_DAY_HOURS)
 
     def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
-        vol, base, ready = self._vol[rows], self._base[rows], self._ready(rows)
+        vol, base, ready = self._of(self._vol, rows), self._of(self._base, rows), self._ready(rows)
         standing = self._standing(rows, ready)
-        counts = (self._n[rows], self._n_24h[rows], self._level[rows], self._since_ms[rows])
+        counts = [self._of(a, rows) for a in (self._n, self._n_24h, self._level, self._since_ms)]
         calibrated = self._calibrated.view(rows, self._level[rows])
 
         def readings() -> list[Reading]:

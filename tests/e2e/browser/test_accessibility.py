@@ -8,7 +8,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened
+from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened, settled
 from tests.e2e.browser.service import ROOT
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -34,12 +34,13 @@ def test_axe_finds_nothing(page: Page, path: str, theme: str) -> None:
         page.locator(".events .row").first.click()
         page.locator("#chart summary").click()
         expect(page.locator(".detail li, .detail p").first).to_be_visible()
-    page.evaluate(AXE)
+    settled(page).evaluate(AXE)
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    assert [_told(violation) for violation in found] == []
+    assert [told(violation) for violation in found] == []
 
 
-def _told(violation: dict[str, Any]) -> str:
+def told(violation: dict[str, Any]) -> str:
+    """One finding of axe in a line."""
     where = "; ".join(
         node["html"][:120] + " " + str(node.get("failureSummary", ""))[-200:]
         for node in violation["nodes"][:3]
