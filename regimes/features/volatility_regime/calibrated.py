@@ -221,6 +221,10 @@ class Calibrated:
         if self._oldest_hour > hour:
             return
         bars = self._all_waiting()
+        if self._oldest_hour == bars.hours.max():
+            self._waiting, self._oldest_hour = [], _NO_HOUR
+            self._step(bars.rows, int(bars.hours[0]), bars.prices)
+            return
         order = np.argsort(bars.hours, kind="stable")
         order = order[bars.hours[order] <= hour]
         starts = np.flatnonzero(np.diff(bars.hours[order], prepend=NEVER))
@@ -233,6 +237,8 @@ class Calibrated:
         self._oldest_hour = int(bars.hours[later].min(initial=_NO_HOUR))
 
     def _all_waiting(self) -> "_Bars":
+        if len(self._waiting) == 1:
+            return self._waiting[0]
         rows, hours, prices = zip(*self._waiting, strict=True)
         return _Bars(np.concatenate(rows), np.concatenate(hours), np.concatenate(prices, axis=1))
 
