@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import structlog
@@ -13,12 +13,13 @@ from regimes.clock import Clock, SystemClock
 from regimes.config import Settings
 from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
+from regimes.history.tape.recorder import Recorder
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts, open_alerts
 from regimes.pipeline.live_source import LiveSource
 from regimes.pipeline.pipeline import only
 from regimes.pipeline.reload import Reload
-from regimes.web.app import WebServer
+from regimes.web.app import Beside, WebServer
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 _LEVELS: Final = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.CRITICAL: "error"}
@@ -45,11 +46,12 @@ async def serve(
     asked = asyncio.Event() if read is None else asked_by_hangups()
     async with open_alerts(settings, clock) as alerts:
         log.info("endpoints", names=[endpoint.name for endpoint in alerts.endpoints])
-        pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume())
-        pipeline.subscribe(on_event=log_event, on_progress=log_progress)
-        reload = None if read is None else Reload(alerts, read, learn, asked)
-        async with web_of(settings, clock, pipeline, alerts):
-            await run_together(pipeline, alerts, stop, reload)
+        with recorder_of(settings, clock) as recorder:
+            pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume(), recorder=recorder)
+            pipeline.subscribe(on_event=log_event, on_progress=log_progress)
+            reload = None if read is None else Reload(alerts, read, learn, asked)
+            async with web_of(settings, clock, pipeline, alerts):
+                await run_together(pipeline, alerts, stop, reload)
     log.info("stopped", dropped=pipeline.queue.dropped.total())
 
 
@@ -70,15 +72,27 @@ async def run_together(
         raise only(errors) from errors
 
 
+@contextmanager
+def recorder_of(settings: Settings, clock: Clock) -> Iterator[Recorder | None]:
+    """The tape of a run, None when that is off."""
+    if not settings.tape.enabled:
+        yield None
+        return
+    with Recorder(settings.tape, clock) as recorder:
+        yield recorder
+    state = recorder.state()
+    log.info("tape_closed", written=state.written, dropped=state.dropped, bytes=state.bytes)
+
+
 @asynccontextmanager
 async def web_of(
-    settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts
+    settings: Settings, clock: Clock, pipeline: Pipeline, alerts: Alerts, beside: Beside | None = None
 ) -> AsyncIterator[WebServer | None]:
     """Serve pages, API, stream and metrics of a pipeline that is about to run; None when that is off."""
     if not settings.web.enabled:
         yield None
         return
-    server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts))
+    server = WebServer(settings.web, LiveSource(settings, clock, pipeline, alerts), beside=beside)
 
     pipeline.subscribe(on_batch=server.took, on_funding_history=server.live.board.take_funding)
     alerts.on_written(lambda written: server.wrote(written.events, written.decisions))

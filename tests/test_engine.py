@@ -75,7 +75,7 @@ def run(engine: Engine, stream: Sequence[Observation]) -> list[Outcome]:
 
 
 def as_bytes(outcomes: Sequence[Outcome]) -> list[bytes]:
-    return [msgspec.msgpack.encode(outcome) for outcome in outcomes]
+    return [msgspec.msgpack.encode(outcome, enc_hook=list) for outcome in outcomes]
 
 
 @pytest.fixture(scope="module")

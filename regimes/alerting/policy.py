@@ -113,6 +113,18 @@ class Policy:
             turn.forget(memory)
         return turn.verdicts()
 
+    def due_ms(self, now_ms: int) -> int | None:
+        """When `tick` may next have something to send if no event comes: later than `now_ms`; None: never."""
+        due: list[int] = []
+        for memory in self.state.endpoints.values():
+            due += [burst.due_ms for burst in memory.bursts.values()]
+            due += [
+                at for sent in memory.sent.values() if (at := _repeat_ms(sent, self.settings)) is not None
+            ]
+            if self.settings.digest and memory.digest:
+                due.append((now_ms // HOUR_MS + 1) * HOUR_MS)
+        return min((at for at in due if at > now_ms), default=None)
+
     def _endpoint(self, route: Route) -> EndpointState:
         return self.state.endpoints.setdefault(route.endpoint, EndpointState())
 
@@ -261,13 +273,9 @@ class _Turn:
             memory.recent.pop(kind, None)
 
     def repeat(self, route: Route, memory: EndpointState) -> None:
-        first_ms = int(self.settings.repeat_hours * HOUR_MS)
-        if not first_ms:
-            return
         for sent in list(memory.sent.values()):
-            due_ms = sent.at_ms + first_ms * 2**sent.reminders
-            due = sent.severity >= Severity.CRITICAL and self.now_ms >= due_ms
-            if due and self._silence(sent.event) is None:
+            due_ms = _repeat_ms(sent, self.settings)
+            if due_ms is not None and self.now_ms >= due_ms and self._silence(sent.event) is None:
                 words = f"still open since {iso_utc(sent.event.started_ms)}"
                 self._send(sent.event, route, memory, Reason.REPEAT, words, reminders=sent.reminders + 1)
 
@@ -334,6 +342,14 @@ class _Turn:
                 ts_ms=self.now_ms,
             )
         )
+
+
+def _repeat_ms(sent: Sent, settings: AlertingSettings) -> int | None:
+    """When an episode is told again if it stays as it is; None: never."""
+    first_ms = int(settings.repeat_hours * HOUR_MS)
+    if not first_ms or sent.severity < Severity.CRITICAL:
+        return None
+    return sent.at_ms + (first_ms << sent.reminders)
 
 
 def _subject(event: Event) -> str:

@@ -21,7 +21,9 @@ from regimes.config.features import section_types
 from regimes.delivery.settings import DeliverySettings
 from regimes.features.base import FeatureSettings, Universe
 from regimes.feeds.settings import VenuesSettings
+from regimes.history.tape.settings import TapeSettings
 from regimes.logs import LogSettings
+from regimes.narrative.settings import NarrativeSettings
 from regimes.storage.settings import StorageSettings
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.web.settings import WebSettings
@@ -127,8 +129,10 @@ class Settings(BaseModel):
     alerting: AlertingSettings = Field(default_factory=AlertingSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
+    tape: TapeSettings = Field(default_factory=TapeSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    narrative: NarrativeSettings = Field(default_factory=NarrativeSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 

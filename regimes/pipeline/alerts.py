@@ -33,6 +33,7 @@ from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.states import States
+from regimes.pipeline.telling import Telling
 from regimes.redact import Redactor, secrets_in
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
@@ -48,7 +49,7 @@ _log = structlog.get_logger(__name__)
 class Alerts:
     """One pipeline's alerts. Open with `open_alerts`, hand `resume` to the pipeline, `attach` it, then `run`.
 
-    storage, outbox, desk and health are there to be asked by commands and pages.
+    storage, outbox, desk, telling and health are there to be asked by commands and pages.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Alerts:
             on_disabled=self._disabled,
             redact=redact,
         )
+        self.telling = Telling(storage, settings.narrative, real)
         self.desk = AlertDesk(
             Policy(settings.alerting, routes(self.endpoints, settings)),
             storage,
@@ -76,6 +78,7 @@ class Alerts:
             real,
             states=self,
             links=links_of(settings),
+            enrich=self.telling.enrich,
             wake=self.outbox.wake,
             on_written=self._written,
             settings=settings.delivery,
@@ -117,6 +120,7 @@ class Alerts:
         if "system" in state:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
+        await self.telling.look()
         return Resume(state, self._liquidations_since)
 
     def attach(self, pipeline: Pipeline) -> None:
@@ -132,6 +136,7 @@ class Alerts:
                 self._send(),
                 self._archive.run(self._save),
                 self._save_first(),
+                self.telling.narrator.run(),
                 self._every(POLICY_S, self._let_policy_speak),
                 self._every(HEALTH_S, self.look),
             ):
@@ -192,6 +197,7 @@ class Alerts:
         """Look at the whole service now; what is wrong, or well again, is told."""
         with suppress(StorageError):
             await self.desk.load_silences()
+        await self.telling.look()
         if self._pipeline is not None:
             events = await self.health.look(self._pipeline, self.storage, self.desk, self._now_ms())
             self._tell(events)
@@ -204,6 +210,7 @@ class Alerts:
         self._tell(self.health.disabled(endpoint, reason, self._now_ms()))
 
     def _written(self, written: Written) -> None:
+        self.telling.narrator.take(written.events)
         for callback in self._on_written:
             callback(written)
 

@@ -7,6 +7,7 @@ import msgspec
 
 from regimes.events import Event
 from regimes.features.base import Reading
+from regimes.features.deferred import Joined
 from regimes.observations import Candle, FeedGap, FundingRate, Liquidation, MarkPrice, Observation
 
 
@@ -34,7 +35,7 @@ class Gatherer:
     def __init__(self) -> None:
         self.liquidations: list[Liquidation] = []
         self.gaps: list[FeedGap] = []
-        self.readings: list[Reading] = []
+        self.readings = Joined()
         self.events: list[Event] = []
         self.candles: list[Candle] = []
         self.marks: list[MarkPrice] = []

@@ -96,7 +96,8 @@ class Health:
 
     def _streams(self, pipeline: Pipeline, now_ms: int) -> list[Event]:
         events: list[Event] = []
-        for stream in pipeline.status():
+        # While history is fetched not every stream has begun.
+        for stream in pipeline.status() if pipeline.live.is_set() else ():
             name = f"{stream.venue} {stream.stream}"
             lasted_s = self._lasted_s(name, is_bad=not stream.connected)
             is_stale = lasted_s >= self._admin.feed_stale_seconds

@@ -1,7 +1,9 @@
 """One reader of the stream: writes straight to its transport, and never waits for it."""
 
 import asyncio
+import os
 import socket
+import sys
 from contextlib import suppress
 from typing import Final
 
@@ -12,6 +14,7 @@ from regimes.observations import MARKET
 
 SOCKET_BUFFER: Final = 65_536
 """Bytes the kernel keeps for a client; by itself it would take some 4 MB of one that has stopped reading."""
+_DIRECT: Final = sys.platform != "win32"
 FULL_BYTES: Final = 65_536
 EASED_BYTES: Final = 16_384
 
@@ -40,19 +43,21 @@ class View(msgspec.Struct, frozen=True):
 class Client:
     """cursor: number of the next event it has not been given. state: name of the last one it was.
 
-    ended: set when the stream is over. behind_since: since when it has not taken what was written, None while it
-    does. conflated: readings it did not get since then. skipped: states it got from storage, that the log holds too.
+    ended: done when the stream is over. behind_since: since when it has not taken what was written, None while it
+    does. conflated: readings it did not get since then. skipped: states it got from storage, that the log may tell again;
+    since `resumed_at`.
     """
 
     __slots__ = (
-        "_buffered",
+        "_clear",
         "_closing",
+        "_number",
         "_transport",
-        "_write",
         "behind_since",
         "conflated",
         "cursor",
         "ended",
+        "resumed_at",
         "resuming",
         "skipped",
         "state",
@@ -61,19 +66,20 @@ class Client:
 
     def __init__(self, transport: asyncio.Transport, view: View, cursor: int, state: str) -> None:
         self._transport = transport
-        # Looked up once: these are called for every frame of every client.
-        self._buffered = transport.get_write_buffer_size
+        # At once, or else uvloop remembers each transport and comes back to all of them later.
+        transport.set_write_buffer_limits(0)
         self._closing = transport.is_closing
-        self._write = transport.write
+        self._number = limited_socket(transport)
+        self._clear = _DIRECT and not transport.get_write_buffer_size()
         self.view = view
         self.cursor = cursor
         self.state = state
-        self.ended: asyncio.Event = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.behind_since: float | None = None
         self.conflated = 0
         self.resuming = False
+        self.resumed_at = 0.0
         self.skipped: frozenset[str] = frozenset()
-        limit_socket(transport)
 
     @property
     def is_gone(self) -> bool:
@@ -83,35 +89,56 @@ class Client:
     @property
     def is_full(self) -> bool:
         """Whether it has not taken what was written long before."""
-        return self._buffered() > FULL_BYTES
+        return self._transport.get_write_buffer_size() > FULL_BYTES
 
     @property
     def is_eased(self) -> bool:
         """Whether it has taken nearly everything."""
-        return self._buffered() <= EASED_BYTES
+        return self._transport.get_write_buffer_size() <= EASED_BYTES
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes | memoryview) -> None:
         """Hand a frame to the transport, whatever waits there already."""
-        if not self._closing():
-            self._write(frame)
+        if not self.is_gone:
+            self._transport.write(frame)
+            self._clear = _DIRECT and not self._transport.get_write_buffer_size()
 
     def offer(self, frame: bytes) -> bool:
-        """Hand a frame to the transport if the client takes what it is given; whether it was handed over."""
-        if self.behind_since is not None or self._buffered() > FULL_BYTES:
-            return False
-        if not self._closing():
-            self._write(frame)
+        """Send a frame unless much waits in the transport already; whether it is on its way.
+
+        The usual case, that nothing waits, goes past the transport, which saves a fifth of what a delivery costs. The
+        descriptor is its own as long as it is not closing.
+        """
+        if not self._clear:
+            if self.is_full:
+                return False
+            self.write(frame)
+            return True
+        if self._closing():
+            return True
+        try:
+            sent = os.write(self._number, frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return True  # it is gone, which the transport will notice too
+        if sent < len(frame):
+            self.write(memoryview(frame)[sent:])
         return True
 
     def abort(self) -> None:
         """Cut the connection off; what it has not taken is forgotten."""
         self._transport.abort()
-        self.ended.set()
+        self.end()
+
+    def end(self) -> None:
+        """Let the request that brought it come to its end."""
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
-def limit_socket(transport: asyncio.Transport) -> None:
-    """Let the kernel keep only so much for a client that does not read."""
+def limited_socket(transport: asyncio.Transport) -> int:
+    """The connection's descriptor; the kernel keeps only so much in it for a client that does not read."""
     raw = transport.get_extra_info("socket")
-    if raw is not None:
-        with suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+    with suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+    return int(raw.fileno())

@@ -63,6 +63,15 @@ class Rules(msgspec.Struct, frozen=True):
         )
         return max(above, pace)
 
+    @property
+    def alert_velocity(self) -> float:
+        """The velocity from which it alerts, USD an hour."""
+        return self.velocity_for(max(2, self.alert_from))
+
+    def cents_at(self, velocity: float) -> float:
+        """The sum over the intensity's minutes at a velocity in USD an hour."""
+        return velocity * 100 * self.intensity_ms / HOUR_MS
+
     def per_hour(self, cents: int) -> float:
         """Intensity in USD an hour, from the sum over the intensity's minutes."""
         return cents * HOUR_MS / (100 * self.intensity_ms)
@@ -108,6 +117,28 @@ class Tracker:
             self.episode_cents += cents
         self._headroom_cents -= cents
         return self._headroom_cents <= 0
+
+    def moves_ms(self, *, blind: bool) -> int:
+        """Return the earliest time at which time alone can move the episode or its aftermath; 0: with the next step."""
+        if self.episode.is_open:
+            return self._calms_ms(blind=blind)
+        if not self._aftermath_cents or blind:
+            return _FAR
+        # One cent more, so that rounding can only make it too early.
+        return self.window.falls_below_ms(ceil(self.rules.cents_at(self.rules.alert_velocity)) + 1)
+
+    def _calms_ms(self, *, blind: bool) -> int:
+        """When an open episode grows calm, is calm no more, or ends; at once where its peak is not known yet."""
+        calm_cents, intensity, *_, day = self.peak_cents * self.rules.calm_fraction, *self.window.sums()
+        is_calm = self._calm_since_ms is not None
+        if intensity > self.peak_cents or (is_calm and intensity >= calm_cents):
+            return 0
+        if blind and day > 0:
+            return 0 if is_calm else self.window.empty_ms
+        if self._calm_since_ms is not None:
+            return self._calm_since_ms + self.rules.calm_ms
+        # An episode that began without money in the shortest window cannot grow calm before there is some.
+        return self.window.falls_below_ms(ceil(calm_cents)) if calm_cents > 0 else _FAR
 
     def is_due(self, now_ms: int) -> bool:
         """Whether the passing of time alone changes something: money leaves a window, or an episode may end."""
@@ -220,7 +251,7 @@ class Tracker:
     def _level_to_open(self, sums: list[int], *, blind: bool) -> tuple[int, int | None]:
         """The severity and the onset if a new episode begins now, else 0."""
         rules = self.rules
-        if not blind and rules.per_hour(sums[0]) < rules.velocity_for(max(2, rules.alert_from)):
+        if not blind and rules.per_hour(sums[0]) < rules.alert_velocity:
             self._aftermath_cents = 0
         fresh = self._fresh(sums)
         is_large = rules.severity(fresh[1:]) >= rules.alert_from
