@@ -21,8 +21,8 @@ from regimes.alerting.settings import AlertingSettings
 from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.events import Event, EventType, Phase, Severity, iso_utc
-from regimes.features.base import Feature, Universe
-from regimes.features.liquidation_cascade import LiquidationCascade
+from regimes.features.base import Feature, FeatureSettings, Universe
+from regimes.features.liquidation_cascade import CascadeSettings, LiquidationCascade
 from regimes.timeframe import DAY_MS, HOUR_MS
 
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -82,9 +82,14 @@ class Replay(msgspec.Struct):
     rejected: Counter[str] = msgspec.field(default_factory=Counter)
 
 
-def replay(history: History, span: Span, features: Sequence[type[Feature]] | None = None) -> Replay:
+def replay(
+    history: History,
+    span: Span,
+    features: Sequence[type[Feature]] | None = None,
+    settings: Mapping[str, FeatureSettings] | None = None,
+) -> Replay:
     """Run the engine, with all features unless some are named, over a span and what it needs before."""
-    engine = Engine.build(features or installed(), Universe(history.symbols))
+    engine = Engine.build(features or installed(), Universe(history.symbols), settings)
     done = Replay(span, history.summed(span))
     for observation in history.observations(span):
         outcome = engine.step(observation)
@@ -215,6 +220,22 @@ def _cascades(data_dir: Path) -> Table:
     return table
 
 
+def _bases(data_dir: Path) -> Table:
+    """Messages about cascades, WARNING and above, after the first day, for each basis; and for smaller markets."""
+    scales = {"as they are": 1.0, "a tenth": 0.1, "a hundredth": 0.01}
+    table = Table("cascade_basis", "cascade_relative_severity", *scales, title="Cascades a week by basis")
+    markets = {words: History(data_dir, SYMBOLS, scale=scale) for words, scale in scales.items()}
+    for basis, least in (("absolute", 5), *((basis, n) for basis in ("both", "relative") for n in (5, 4, 3))):
+        chosen = AlertingSettings.model_validate({"cascade_basis": basis, "cascade_relative_severity": least})
+        cascades = CascadeSettings(alert_from_relative=least if basis == "relative" else None)
+        counts = []
+        for history in markets.values():
+            done = replay(history, LIQUIDATIONS, [LiquidationCascade], {"liquidation": cascades})
+            counts.append(rate(messages(done, chosen), done, Severity.WARNING, skip_ms=DAY_MS))
+        table.add_row(basis, str(least), *(f"{count:.2f}" for count in counts))
+    return table
+
+
 def main(data_dir: Path) -> None:
     """Print everything for the recordings in a folder."""
     console = Console(width=150)
@@ -228,6 +249,7 @@ def main(data_dir: Path) -> None:
     console.print(_table(done, raw, shipped))
     console.print(_variants(done))
     console.print(_cascades(data_dir))
+    console.print(_bases(data_dir))
     quiet = [item for item in shipped if not _is_cascade(item)]
     console.print(f"without cascades: {_spread(quiet, JUDGED)}")
     console.print(f"with cascades: {_spread(within(shipped, LIQUIDATIONS), LIQUIDATIONS)}")

@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 
 from regimes.observations import Candle, FeedGap, FundingRate, Liquidation, Observation, Side, Tick
-from regimes.pipeline.replay import known_at_ms
-from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
+from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS, known_at_ms
 
 WARMUP_MS: Final = 150 * DAY_MS
 """Before the span that counts: the weekly regime wants 20 weeks."""

@@ -10,6 +10,7 @@ import msgspec
 from regimes.errors import DataError
 from regimes.events import Event, Phase
 from regimes.features.base import (
+    NEVER_DUE,
     NOTHING,
     Condensable,
     Feature,
@@ -17,13 +18,16 @@ from regimes.features.base import (
     Need,
     Output,
     Reading,
+    Replayable,
     Universe,
 )
+from regimes.features.deferred import Joined
+from regimes.features.latest import Latest
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation
 from regimes.package import combine, market_state
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 _HEADER: Final = "header"
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -72,6 +76,7 @@ class Engine:
         self.event_counts: Counter[tuple[str, str]] = Counter()
         self._fingerprint = _fingerprint(self.features, universe, settings)
         self._routes = _routes(self.features)
+        self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
         self.latest = self._all_readings()
 
     @classmethod
@@ -104,6 +109,17 @@ class Engine:
         if outcome is not QUIET:
             self._keep(outcome)
         return outcome
+
+    def hush(self) -> None:
+        """Ask for events only: `latest` and the packages grow old."""
+        for feature in self._replayable:
+            feature.quiet = True
+
+    def due_ms(self) -> int:
+        """When a Tick can next move an episode if nothing else comes; 0: any Tick can."""
+        if len(self._replayable) < len(self.features):
+            return 0
+        return min((feature.due_ms() for feature in self._replayable), default=NEVER_DUE)
 
     def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Everything known of one symbol now, as JSON values; `ALL` is the market.
@@ -204,8 +220,8 @@ class Engine:
         return combine(symbol, self.now_ms, readings, market)
 
     def _keep(self, outcome: Outcome) -> None:
-        for reading in outcome.readings:
-            self.latest[reading.feature, reading.symbol] = reading
+        if outcome.readings:
+            self.latest.take(outcome.readings)
         for event in outcome.events:
             self.event_counts[event.type, event.phase] += 1
             if event.phase is Phase.CLOSED:
@@ -213,18 +229,20 @@ class Engine:
             else:
                 self.open_events[event.id] = event
 
-    def _all_readings(self) -> dict[tuple[str, str], Reading]:
-        return {
-            (reading.feature, reading.symbol): reading
-            for feature in self.features
-            for reading in feature.readings()
-        }
+    def _all_readings(self) -> Latest:
+        latest = Latest()
+        for feature in self.features:
+            latest.take(feature.readings())
+        return latest
 
 
 def _joined(outcome: Outcome, output: Output) -> Outcome:
     if outcome is QUIET:
         return Outcome(output.readings, output.events)
-    return Outcome([*outcome.readings, *output.readings], [*outcome.events, *output.events])
+    events = [*outcome.events, *output.events] if output.events else outcome.events
+    if not output.readings:
+        return Outcome(outcome.readings, events)
+    return Outcome(Joined([outcome.readings, output.readings]), events)
 
 
 def _event_time(observation: Observation) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from regimes.observations import Candle
+from regimes.observations import Candle, Observation
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 3_600_000
@@ -32,6 +32,13 @@ def bar_open(ts_ms: int, step_ms: int) -> int:
     """Open time of the bar that holds `ts_ms`; weekly bars begin on Monday 00:00 UTC."""
     offset = _WEEK_OFFSET_MS if step_ms % WEEK_MS == 0 else 0
     return (ts_ms - offset) // step_ms * step_ms + offset
+
+
+def known_at_ms(observation: Observation) -> int:
+    """When an observation could first have been known: a bar at its close, everything else at its own time."""
+    if isinstance(observation, Candle):
+        return observation.open_ms + to_ms(observation.timeframe)
+    return observation.ts_ms
 
 
 class Span(msgspec.Struct, frozen=True):

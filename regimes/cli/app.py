@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts, load
+from regimes.cli import alerts, load, looking_back, recordings, study
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
-from regimes.errors import ConfigError, StorageError, VenueError
+from regimes.errors import ConfigError, DataError, StorageError, VenueError
 
 app = typer.Typer(
     name="regimes",
@@ -62,7 +62,8 @@ def run(context: typer.Context) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from regimes.commands import run as command  # noqa: PLC0415  # keeps --help and --version quick
 
-    command.execute(settings_of(context))
+    settings = settings_of(context)
+    command.execute(settings, lambda: settings_of(context))
 
 
 def _moment(text: str) -> datetime:
@@ -161,6 +162,9 @@ def selftest(
 
 
 alerts.register(app)
+recordings.register(app)
+study.register(app)
+looking_back.register(app)
 load.register(app)
 
 
@@ -175,6 +179,8 @@ def main() -> None:
         _fail("exchange", str(error), ExitCode.VENUE, invocation)
     except StorageError as error:
         _fail("database", str(error), ExitCode.STORAGE, invocation)
+    except DataError as error:
+        _fail("data", str(error), ExitCode.CONFIG, invocation)
     except Exception:  # noqa: BLE001  # the last place: a bug is shown whole and has its own exit code
         _fail("bug", traceback.format_exc(), ExitCode.BUG, invocation)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel, ConfigDict
@@ -77,7 +77,7 @@ class Need(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):
-    """What one observation brought about."""
+    """What one observation brought about. readings: perhaps not made yet, see `deferred`."""
 
     readings: Sequence[Reading] = ()
     events: Sequence[Event] = ()
@@ -133,3 +133,23 @@ class Condensable(Protocol):
     def gist(self) -> Snapshot:
         """The snapshot without what those liquidations bring back, so that it stays small."""
         ...
+
+
+@runtime_checkable
+class Replayable(Protocol):
+    """A feature of which a replay can leave out what changes no event.
+
+    quiet: set for a replay; readings need not leave then, and what only they are made of need not be worked out.
+    """
+
+    quiet: bool
+
+    def due_ms(self) -> int:
+        """Return the earliest time at which a Tick without new data can move an episode; 0: any Tick can.
+
+        What a Tick before it leaves undone (a reading that grows stale) changes no event, then or later.
+        """
+        ...
+
+
+NEVER_DUE: Final = 1 << 62

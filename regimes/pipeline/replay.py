@@ -1,15 +1,15 @@
 """History through the engine, as if the program had been running: in time order, with ticks."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from regimes.engine import Engine
 from regimes.events import Event
-from regimes.observations import Candle, Observation, Tick
-from regimes.timeframe import HOUR_MS, to_ms
+from regimes.observations import Observation, Tick
+from regimes.timeframe import HOUR_MS, known_at_ms
 
 JUDGED_HOURS: Final = 14 * 24
 """How many hours are judged one by one, at most; what is older only fills the windows."""
@@ -17,13 +17,6 @@ FEWEST_HOURS: Final = 48
 SYMBOL_HOURS: Final = 50 * JUDGED_HOURS
 """Judged hours of all symbols together: with more than 50 symbols there are fewer hours, for a start in seconds."""
 TURN: Final = 1_000
-
-
-def known_at_ms(observation: Observation) -> int:
-    """When an observation could first have been known: a bar at its close, everything else at its own time."""
-    if isinstance(observation, Candle):
-        return observation.open_ms + to_ms(observation.timeframe)
-    return observation.ts_ms
 
 
 class Replayed(msgspec.Struct):
@@ -34,18 +27,25 @@ class Replayed(msgspec.Struct):
 
 
 async def replay(
-    engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int
+    engine: Engine,
+    history: Iterable[Observation],
+    now_ms: int,
+    *,
+    interval_ms: int,
+    on_step: Callable[[Observation], None] | None = None,
 ) -> Replayed:
     """Take history known by `now_ms`, with a tick an hour in its last days and a single one for all before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
     of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have. Other
-    tasks get a turn after each thousand.
+    tasks get a turn after each thousand. on_step: called with all that the engine is given, before it is.
     """
     done, end_ms = Replayed(), 0
     judged_from_ms = (now_ms // HOUR_MS - _judged_hours(len(engine.universe.symbols))) * HOUR_MS
 
     def step(observation: Observation) -> None:
+        if on_step is not None:
+            on_step(observation)
         done.events += engine.step(observation).events
 
     def tick(ts_ms: int) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, Self
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -41,16 +42,34 @@ BACKLOG: Final = 1_024
 _log = structlog.get_logger(__name__)
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """What one program serves beside the pages that all have. links: path by name, as the bar of each page shows them.
+
+    The guard lets every reader fetch a route, and those below `/api/` only readers with the right to.
+    """
+
+    routes: Sequence[web.RouteDef] = ()
+    links: Mapping[str, str] = {}
+
+
 class WebServer:
     """Everything behind one address. The running program tells it of turns and of what became durable.
 
     address: such as `http://127.0.0.1:8000`, once it is served.
     """
 
-    def __init__(self, settings: WebSettings, source: WebSource, *, assets: Assets | None = None) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        source: WebSource,
+        *,
+        assets: Assets | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self.address = ""
         self.access = Access(settings)
-        self.live = Live(source, Board(), writes=self.access.writes)
+        self._beside = beside or Beside()
+        self.live = Live(source, Board(), writes=self.access.writes, links=self._beside.links)
         self.hub = Hub(source, self.live)
         self.metrics = Metrics(source, self.hub)
         self._settings = settings
@@ -94,6 +113,7 @@ class WebServer:
         app.router.add_get("/login", pages.sign_in_page)
         app.router.add_post("/login", pages.sign_in)
         app.router.add_post("/logout", pages.sign_out)
+        app.router.add_routes(self._beside.routes)
         app.router.add_get("/{path:.*}", pages.file)
         return app
 

@@ -9,6 +9,7 @@ import msgspec
 from regimes.clock import SystemClock
 from regimes.engine import Engine
 from regimes.events import iso_utc
+from regimes.features.deferred import places
 from regimes.feeds.status import StreamStatus
 from regimes.observations import MARKET
 from regimes.package import flatten
@@ -31,7 +32,9 @@ class Live:
     changed: by symbol, the number of the turn in which its readings last changed. priced: the same of its price.
     """
 
-    def __init__(self, source: WebSource, board: Board, *, writes: bool) -> None:
+    def __init__(
+        self, source: WebSource, board: Board, *, writes: bool, links: Mapping[str, str] | None = None
+    ) -> None:
         self.board = board
         self.turn = 0
         self.changed: dict[str, int] = {}
@@ -39,6 +42,7 @@ class Live:
         self._version = 0
         self._source = source
         self._writes = writes
+        self._links = links or {}
         self._real = SystemClock()
         self._payloads: dict[tuple[Any, ...], tuple[int, float, Payload]] = {}
         self._packages: dict[str, tuple[int, msgspec.Raw]] = {}
@@ -54,7 +58,7 @@ class Live:
             self.priced.update((one.symbol, self.turn) for one in told)
         if turn.readings:
             self._version += 1
-            self.changed.update((reading.symbol, self.turn) for reading in turn.readings)
+            self.changed.update((symbol, self.turn) for _, symbol in places(turn.readings))
 
     @property
     def engine(self) -> Engine:
@@ -86,7 +90,9 @@ class Live:
         """One package as JSON, encoded once for each change of readings."""
         version, encoded = self._packages.get(symbol, (-1, msgspec.Raw()))
         if version != self._version:
-            encoded = msgspec.Raw(_encode(self.engine.package(symbol, self.summary())))
+            package = self.engine.package(symbol, self.summary())
+            package["narrative"] = self._source.narrated(package)
+            encoded = msgspec.Raw(_encode(package))
             self._packages[symbol] = (self._version, encoded)
         return encoded
 
@@ -177,6 +183,7 @@ class Live:
             symbols=engine.universe.symbols if engine else (),
             timeframes=engine.universe.timeframes if engine else (),
             writes=self._writes,
+            links=self._links,
             conflated=conflated,
             delayed_events=delayed_events,
         )

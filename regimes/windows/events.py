@@ -87,6 +87,16 @@ class EventWindow:
         ]
         return min(due, default=None)
 
+    def falls_below_ms(self, cents: int) -> int:
+        """When the sum over the shortest span falls below an amount (> 0) if nothing more comes; 0 if it is below."""
+        first = bisect_right(self._gross, self._gross[-1] - cents)
+        return self._times[first - 1] + self.spans_ms[0] if first > self._heads[0] else 0
+
+    @property
+    def empty_ms(self) -> int:
+        """When the last amount leaves the longest span, if nothing more comes."""
+        return self._times[-1] + self.spans_ms[-1] if self._times else 0
+
     @property
     def newest_ms(self) -> int | None:
         """Time of the newest amount within the longest span."""

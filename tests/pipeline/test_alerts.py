@@ -146,6 +146,24 @@ async def test_what_became_true_while_nobody_watched_is_told_once(tmp_path: Path
     assert told[2] == told[1]
 
 
+async def test_what_the_history_left_open_is_stored_whole_and_told_to_nobody(
+    tmp_path: Path, hook: Receiver
+) -> None:
+    async with (
+        market(14.0, "vol-explosion") as (exchange, clock),
+        living(settings_with(exchange, tmp_path, hook.base), clock) as life,
+    ):
+        await life.stored()
+        standing = {event.id: event.revision for event in life.pipeline.engine.open_events.values()}
+        stored = await life.alerts.storage.states_after("", 0, limit=1000)
+        reasons = {d.reason for one in standing for d in await life.alerts.storage.decisions(one)}
+    states = [(state.id, state.revision) for state in stored or []]
+    assert any(standing.values()), "none of them has had more than one state"
+    assert sorted(states) == sorted((one, n) for one, last in standing.items() for n in range(last + 1))
+    assert reasons == {"history"}
+    assert not hook.seen
+
+
 async def test_liquidations_enter_the_windows_once_however_long_ago_they_were(
     tmp_path: Path, hook: Receiver
 ) -> None:

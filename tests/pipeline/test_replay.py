@@ -4,8 +4,8 @@ from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.features.base import Universe
 from regimes.observations import Candle, FundingRate, Observation
-from regimes.pipeline.replay import known_at_ms, replay
-from regimes.timeframe import DAY_MS, HOUR_MS
+from regimes.pipeline.replay import replay
+from regimes.timeframe import DAY_MS, HOUR_MS, known_at_ms
 
 NOW_MS = 1_737_982_800_000
 INTERVAL_MS = 5_000

@@ -20,9 +20,8 @@ from regimes.feeds.cache import CandleCache, to_frame
 from regimes.observations import Candle, FundingRate, Liquidation, MarkPrice, Observation, Tick
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts, open_alerts
-from regimes.pipeline.replay import known_at_ms
 from regimes.service import web_of
-from regimes.timeframe import HOUR_MS
+from regimes.timeframe import HOUR_MS, known_at_ms
 from regimes.web.app import WebServer
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")

@@ -6,7 +6,16 @@ from typing import ClassVar, Final
 import numpy as np
 
 from regimes.events import Event
-from regimes.features.base import NOTHING, FeatureSettings, Need, Output, Reading, Snapshot, Universe
+from regimes.features.base import (
+    NEVER_DUE,
+    NOTHING,
+    FeatureSettings,
+    Need,
+    Output,
+    Reading,
+    Snapshot,
+    Universe,
+)
 from regimes.features.correlation_engine.breaks import Breaks
 from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.leaders import Leaders
@@ -57,6 +66,7 @@ class CorrelationEngine:
         self._forming = NEVER
         """The newest hour that has bars waiting and has not been computed."""
         self._awaited: set[int] = set()
+        self.quiet = False
         self._unavailable: dict[str, str] = {}
         self._now_ms = 0
         self._behind = False
@@ -71,15 +81,20 @@ class CorrelationEngine:
 
     def update(self, observation: Observation) -> Output:
         """Take a bar, a Tick, or word that a symbol has no candles."""
-        match observation:
-            case Candle(timeframe="1h", closed=True):
-                return self._on_candle(observation)
-            case Tick():
-                return self._on_tick(observation.ts_ms)
-            case Unavailable(kind="candle"):
-                return self._on_unavailable(observation)
-            case _:
-                return NOTHING
+        if isinstance(observation, Candle):
+            is_hour = observation.closed and observation.timeframe == "1h"
+            return self._on_candle(observation) if is_hour else NOTHING
+        if isinstance(observation, Tick):
+            return self._on_tick(observation.ts_ms)
+        if isinstance(observation, Unavailable) and observation.kind == "candle":
+            return self._on_unavailable(observation)
+        return NOTHING
+
+    def due_ms(self) -> int:
+        """At once for what has not been computed; for an hour that lacks bars, when the grace is over."""
+        if self._forming != NEVER:
+            return self._patient_until_ms()
+        return 0 if self._waiting or self._behind else NEVER_DUE
 
     def readings(self) -> Sequence[Reading]:
         """One for each symbol, and one for the market, as of the last computed hour and the last Tick."""
@@ -127,7 +142,8 @@ class CorrelationEngine:
         if row is None:
             return NOTHING
         hour = candle.open_ms // HOUR_MS
-        self._now_ms = max(self._now_ms, candle.open_ms + HOUR_MS)
+        closed_ms = candle.open_ms + HOUR_MS
+        self._now_ms = max(self._now_ms, closed_ms)
         events: list[Event] = []
         if self._forming != NEVER and hour > self._forming:
             events += self._put_in()
@@ -143,15 +159,20 @@ class CorrelationEngine:
     def _on_tick(self, ts_ms: int) -> Output:
         self._now_ms = max(self._now_ms, ts_ms)
         events: list[Event] = []
-        patience_ms = HOUR_MS + self._settings.grace_seconds * 1000
-        waits = self._forming != NEVER and self._now_ms < self._forming * HOUR_MS + patience_ms
+        waits = self._forming != NEVER and self._now_ms < self._patient_until_ms()
         if (self._waiting or self._behind) and not waits:
             events = self._put_in(all_of_it=True)
+        if self.quiet:
+            return Output(events=events) if events else NOTHING
         turned_stale = self._seen().turned_stale(self._now_ms)
         if not (self._changed or turned_stale):
             return NOTHING
         self._changed = False
         return Output(self.readings(), events)
+
+    def _patient_until_ms(self) -> int:
+        """How long the hour that forms may wait for its last bars."""
+        return (self._forming + 1) * HOUR_MS + self._settings.grace_seconds * 1000
 
     def _on_unavailable(self, word: Unavailable) -> Output:
         for symbol in self._rows if word.symbol is None else [word.symbol]:
@@ -198,14 +219,15 @@ class CorrelationEngine:
 
     def _pairs(self) -> Pairs:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""
-        rows, columns = self._market.candidates(self._settings.min_change)
-        pairs = self._market.pairs(rows, columns)
+        rows, columns = self._market.candidates(self._settings)
         if self._views.shows_all:
-            return pairs
-        broken = pairs.levels(self._settings) > NO_BREAK
-        told = {*zip(rows[broken].tolist(), columns[broken].tolist(), strict=True), *self._breaks.open}
-        ordered = np.array(sorted(told), dtype=np.int64).reshape(-1, 2)
-        return self._market.pairs(ordered[:, 0], ordered[:, 1])
+            return self._market.pairs(rows, columns)
+        asked = {*zip(rows.tolist(), columns.tolist(), strict=True), *self._breaks.open}
+        ordered = np.array(sorted(asked), dtype=np.int64).reshape(-1, 2)
+        pairs = self._market.pairs(ordered[:, 0], ordered[:, 1])
+        keys = zip(pairs.row.tolist(), pairs.column.tolist(), strict=True)
+        is_open = np.array([key in self._breaks.open for key in keys], dtype=np.bool_)
+        return pairs.chosen(is_open | (pairs.levels(self._settings) > NO_BREAK))
 
     def _seen(self) -> Views:
         """The views, brought to the newest hour; in a long history nobody looks at every hour."""
@@ -219,10 +241,8 @@ class CorrelationEngine:
 
     def _said(self, events: Sequence[Event]) -> Output:
         """Events leave at once, with the readings of their symbols and of the market."""
-        if not events:
-            return NOTHING
+        if not events or self.quiet:
+            return Output(events=events) if events else NOTHING
         rows = {self._rows[symbol] for event in events for symbol in event.data.get("symbols", ())}
         views = self._seen()
-        return Output(
-            [*(views.of(row, self._now_ms) for row in sorted(rows)), views.market(self._now_ms)], events
-        )
+        return Output(views.readings(self._now_ms, sorted(rows)), events)

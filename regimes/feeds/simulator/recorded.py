@@ -8,7 +8,8 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from regimes.errors import ConfigError, DataError
+from regimes.errors import ConfigError
+from regimes.feeds import recordings
 from regimes.feeds.simulator.book import flat_book
 from regimes.feeds.simulator.series import Series
 from regimes.feeds.simulator.source import (
@@ -26,10 +27,9 @@ from regimes.feeds.simulator.source import (
 )
 from regimes.timeframe import HOUR_MS
 
-_PREFIX: Final[dict[Venue, str]] = {"spot": "spot", "usdm": "um"}
+_PREFIX: Final[dict[Venue, recordings.Market]] = {"spot": "spot", "usdm": "um"}
 _FINER: Final = ("1m", "15m")
 _QUOTES: Final = ("USDT", "USDC", "BUSD", "FDUSD", "BTC", "USD")
-_CANDLE_COLUMNS: Final = ("ts", "open", "high", "low", "close", "volume")
 _MAX_DECIMALS: Final = 10
 _USUAL_FUNDING_HOURS: Final = 8
 
@@ -37,8 +37,7 @@ _USUAL_FUNDING_HOURS: Final = 8
 class RecordedMarket:
     """A `MarketSource` over a folder of recordings.
 
-    data_dir: holds `candles/{spot,um}_{ID}_{1h,15m,1m}.parquet`, `funding/funding_{ID}.parquet`,
-    `liquidations/*force_orders.parquet` and, where there are any, `liquidations/hourly_um_{ID}_*.parquet` with open interest.
+    data_dir: laid out as `regimes.feeds.recordings` says.
     symbols: configured spelling; each needs hourly candles of one venue at least. start_ms, end_ms: the span that is
     streamed; forced orders are those of every symbol. Hours that were not recorded stay missing.
     Recordings lack quote and taker volumes: quote volume is taken at the bar's mean price, taker buys as half.
@@ -160,20 +159,12 @@ class RecordedMarket:
 _NO_FUNDING: Final = (np.array([], dtype=np.int64), np.array([], dtype=np.float64))
 
 
-def _read(path: Path, columns: Iterable[str]) -> pl.DataFrame:
-    frame = pl.read_parquet(path)
-    missing = set(columns) - set(frame.columns)
-    if missing:
-        raise DataError(f"{path}: column {', '.join(sorted(missing))} is missing")
-    return frame.sort("ts")
-
-
-def _candles(data_dir: Path, prefix: str, symbol_id: str, step: str) -> Bars | None:
-    path = data_dir / "candles" / f"{prefix}_{symbol_id}_{step}.parquet"
+def _candles(data_dir: Path, prefix: recordings.Market, symbol_id: str, step: str) -> Bars | None:
+    path = recordings.candle_file(data_dir, prefix, symbol_id, step)
     if not path.exists():
         return None
-    frame = _read(path, _CANDLE_COLUMNS)
-    ts, open_, high, low, close, volume = (frame[name].to_numpy() for name in _CANDLE_COLUMNS)
+    frame = recordings.read(path, recordings.CANDLE_COLUMNS)
+    ts, open_, high, low, close, volume = (frame[name].to_numpy() for name in recordings.CANDLE_COLUMNS)
     return Bars(ts, open_, high, low, close, volume, volume * (open_ + high + low + close) / 4, volume / 2)
 
 
@@ -183,30 +174,28 @@ def _no_bars() -> Bars:
 
 
 def _fundings(data_dir: Path, symbol_id: str) -> tuple[IntArray, FloatArray]:
-    path = data_dir / "funding" / f"funding_{symbol_id}.parquet"
+    path = recordings.funding_file(data_dir, symbol_id)
     if not path.exists():
         return _NO_FUNDING
-    frame = _read(path, ("ts", "rate"))
+    frame = recordings.read(path, recordings.FUNDING_COLUMNS)
     return frame["ts"].to_numpy(), frame["rate"].to_numpy()
 
 
 def _open_interest(data_dir: Path, symbol_id: str) -> tuple[IntArray, FloatArray] | None:
-    paths = sorted((data_dir / "liquidations").glob(f"hourly_um_{symbol_id}_*.parquet"))
+    paths = recordings.sum_files(data_dir, symbol_id)
     if not paths:
         return None
-    frame = pl.concat([_read(path, ("ts", "oi_close")) for path in paths]).drop_nulls("oi_close")
+    frame = pl.concat([recordings.read(path, ("ts", "oi_close")) for path in paths]).drop_nulls("oi_close")
     return frame["ts"].to_numpy(), frame["oi_close"].to_numpy()
 
 
 def _forced_orders(data_dir: Path, start_ms: int, end_ms: int) -> list[ForcedOrder]:
-    columns = ("ts", "symbol", "side", "qty", "price", "avg_price", "last_qty", "filled_qty")
     found: list[ForcedOrder] = []
-    for path in sorted((data_dir / "liquidations").glob("*force_orders.parquet")):
-        frame = _read(path, columns).select(columns).filter(pl.col("ts").is_between(start_ms, end_ms))
-        for ts, symbol_id, side, *numbers in frame.iter_rows():
-            if side not in {"BUY", "SELL"}:
-                raise DataError(f"{path}: side must be BUY or SELL (got {side!r} at ts {ts})")
-            found.append(ForcedOrder(ts, symbol_id, cast("OrderSide", side), *numbers))
+    for path in recordings.order_files(data_dir):
+        for page in recordings.pages(path, recordings.ORDER_COLUMNS, start_ms, end_ms + 1):
+            for ts, symbol_id, side, *numbers in page.iter_rows():
+                recordings.closed_side(side, path, ts)
+                found.append(ForcedOrder(ts, symbol_id, cast("OrderSide", side), *numbers))
     return sorted(found, key=lambda order: order.ts_ms)
 
 

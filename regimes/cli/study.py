@@ -1,0 +1,78 @@
+"""The commands about the past: replay it, and choose settings by it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from regimes.cli.invocation import settings_of
+from regimes.clock import SystemClock
+from regimes.commands.moments import moment_ms
+
+
+def _moment(text: str) -> int:
+    try:
+        return moment_ms(text, SystemClock().now_ms())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
+
+
+SourceAt = Annotated[
+    Path, typer.Argument(metavar="SOURCE", help="Folder of recordings, a tape, or an archive.")
+]
+From = Annotated[
+    int | None, typer.Option("--from", parser=_moment, metavar="TIME", help="Begin; or 90d: so long ago.")
+]
+To = Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="End.")]
+Symbols = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Only these symbols, instead of the configured ones.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(replay)
+
+
+def replay(
+    context: typer.Context,
+    source: SourceAt,
+    start: From = None,
+    end: To = None,
+    symbols: Symbols = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Replay with these settings.")
+    ] = None,
+    as_json: Json = False,
+    diff: Annotated[
+        bool,
+        typer.Option(
+            "--diff",
+            help="Only what differs from the database, or with --config from the settings in effect.",
+        ),
+    ] = False,
+    store: Annotated[
+        bool, typer.Option("--store", help="Write events and decisions to the database.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List all events, not only those sent.")] = False,
+) -> None:
+    """Say what the settings would have told of the past."""
+    from regimes.commands import replay as command  # noqa: PLC0415  # keeps --help and --version quick
+
+    options = command.Options(
+        source=source,
+        start_ms=start,
+        end_ms=end,
+        symbols=_names(symbols),
+        config=config,
+        as_json=as_json,
+        diff=diff,
+        store=store,
+        everything=everything,
+    )
+    command.execute(settings_of(context), options)
