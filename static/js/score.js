@@ -52,7 +52,7 @@ function cell(effect) {
   if (typeof effect.effect !== "number" || !effect.ci) return "too few";
   const say = effect.scale === "ratio" ? (value) => `${number(value, 2, 2)}x` : (value) => `${value > 0 ? "+" : ""}${number(value * 100, 2, 2)} %`;
   const words = `${say(effect.effect)} (${effect.ci.map(say).join(" to ")})`;
-  return effect.n >= 20 && effect.q !== null && effect.q <= 0.05 ? h("strong", {}, words) : words;
+  return effect.n >= 20 && effect.free >= 0.5 && effect.q !== null && effect.q <= 0.05 ? h("strong", {}, words) : words;
 }
 
 /** Put the panel at the end of the page. */

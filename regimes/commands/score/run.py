@@ -51,7 +51,7 @@ def execute(
     else:
         _print(table)
     if out is not None:
-        out.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n")
+        out.write_bytes(msgspec.json.encode(table) + b"\n")
         return
     _keep(settings, table, must=source is None)
 
