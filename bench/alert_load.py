@@ -224,14 +224,18 @@ def _bases(data_dir: Path) -> Table:
     """Messages about cascades, WARNING and above, after the first day, for each basis; and for smaller markets."""
     scales = {"as they are": 1.0, "a tenth": 0.1, "a hundredth": 0.01}
     table = Table("cascade_basis", "cascade_relative_severity", *scales, title="Cascades a week by basis")
-    markets = {words: History(data_dir, SYMBOLS, scale=scale) for words, scale in scales.items()}
+    markets = [History(data_dir, SYMBOLS, scale=scale) for scale in scales.values()]
+    replays: dict[int | None, list[Replay]] = {}
     for basis, least in (("absolute", 5), *((basis, n) for basis in ("both", "relative") for n in (5, 4, 3))):
-        chosen = AlertingSettings.model_validate({"cascade_basis": basis, "cascade_relative_severity": least})
-        cascades = CascadeSettings(alert_from_relative=least if basis == "relative" else None)
-        counts = []
-        for history in markets.values():
-            done = replay(history, LIQUIDATIONS, [LiquidationCascade], {"liquidation": cascades})
-            counts.append(rate(messages(done, chosen), done, Severity.WARNING, skip_ms=DAY_MS))
+        events_from = least if basis == "relative" else None
+        if events_from not in replays:
+            chosen = {"liquidation": CascadeSettings(alert_from_relative=events_from)}
+            replays[events_from] = [
+                replay(one, LIQUIDATIONS, [LiquidationCascade], chosen) for one in markets
+            ]
+        policy = AlertingSettings.model_validate({"cascade_basis": basis, "cascade_relative_severity": least})
+        told = ((messages(done, policy), done) for done in replays[events_from])
+        counts = (rate(sent, done, Severity.WARNING, skip_ms=DAY_MS) for sent, done in told)
         table.add_row(basis, str(least), *(f"{count:.2f}" for count in counts))
     return table
 
