@@ -3,7 +3,6 @@ import { get, post } from "./api.js";
 import { badge, h, timeElement } from "./dom.js";
 import { carryOut, outcome } from "./dialog.js";
 import { market } from "./store.js";
-import { trackRecord } from "./score.js";
 import { datum, duration, label, number, percent, phrase, price, usd } from "./words.js";
 
 const SPANS = [1, 4, 24];
@@ -116,7 +115,9 @@ export function replay(delivery, told) {
 
 async function readRecord(event, place) {
   if (event.track_record) {
-    place.replaceChildren(...[trackRecord(event.track_record) ?? facts(event.track_record)].flat());
+    const { words, like_this: like, since, until, shipped } = event.track_record;
+    const about = `${like}; ${since} to ${until}, ${shipped ? "public data" : "your own events"}`;
+    place.replaceChildren(h("p", {}, words ?? ""), h("p", { class: "quiet" }, words ? about : ""));
     return;
   }
   try {
