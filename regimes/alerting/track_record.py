@@ -16,6 +16,7 @@ Q_MOST: Final = 0.05
 HORIZONS_H: Final = (1, 4, 24, 72)
 VOLATILITY: Final = "volatility"
 RETURN: Final = "return"
+FUNDING: Final = "funding"
 _TOLD_H: Final = 24
 POOLED: Final = ""
 _VARIANT_KEYS: Final = {
@@ -164,13 +165,20 @@ def words(group: Group, since: str) -> str:
     low, high = volatility.ci
     doubt = "" if volatility.is_evident else f", {_doubt(volatility)}"
     said = f"{volatility.effect:.2f}x usual (CI {low:.2f} to {high:.2f}{doubt})"
-    return (
-        f"after {n} like this since {since}: {_TOLD_H} h volatility {said}; direction: {_direction(change)}"
-    )
+    return f"after {n} like this since {since}: {_TOLD_H} h volatility {said}; direction: {_direction(change)}{_funding(group)}"
 
 
 def _doubt(effect: Effect) -> str:
     return "too frequent to compare" if effect.free < LEAST_FREE else "within chance"
+
+
+def _funding(group: Group) -> str:
+    """How funding went, where that is known: what a funding anomaly is about."""
+    effect = group.effect(FUNDING, _TOLD_H)
+    if effect is None or effect.effect is None or effect.ci is None or not effect.is_evident:
+        return ""
+    low, high = effect.ci
+    return f"; funding {effect.effect:+.3%} against usual (CI {low:+.3%} to {high:+.3%})"
 
 
 def _direction(change: Effect | None) -> str:

@@ -3,7 +3,6 @@ import { get, post } from "./api.js";
 import { badge, h, timeElement } from "./dom.js";
 import { carryOut, outcome } from "./dialog.js";
 import { market } from "./store.js";
-import { trackRecord } from "./score.js";
 import { datum, duration, label, number, percent, phrase, price, usd } from "./words.js";
 
 const SPANS = [1, 4, 24];
@@ -116,7 +115,11 @@ export function replay(delivery, told) {
 
 /** What followed earlier events like this one, and how many of its type there were lately. */
 async function readRecord({ event_type: type, track_record: known }, place) {
-  const parts = known ? [trackRecord(known) ?? facts(known)].flat() : [];
+  const parts = [];
+  if (known?.words) {
+    const { words, like_this: like, since, until, shipped } = known;
+    parts.push(h("p", {}, words), h("p", { class: "quiet" }, `${like}; ${since} to ${until}, ${shipped ? "public data" : "your own events"}.`));
+  }
   try {
     const { days, tracks } = await get("/api/score");
     const track = tracks.find((each) => each.event_type === type);

@@ -70,6 +70,11 @@ def test_an_effect_that_chance_explains_is_not_told_as_one() -> None:
     assert "(CI 1.40 to 2.10, within chance)" in words(group(effect(q=0.2)))
 
 
+def test_funding_is_told_where_there_is_evidence_of_it() -> None:
+    assert "; funding -0.020% against usual" in words(group(effect(), effect("funding", value=-0.0002)))
+    assert "funding" not in words(group(effect(), effect("funding", value=-0.0002, q=0.3)))
+
+
 def test_events_that_leave_no_time_to_compare_with_claim_nothing() -> None:
     told = words(group(effect(free=0.3), effect("return", free=0.3)))
     assert "too frequent to compare" in told

@@ -43,7 +43,7 @@ def event(hour: int, phase: Phase, revision: int) -> Event:
 async def filled(folder: Path) -> SqliteStorage:
     chosen = settings(folder)
     bars = [
-        Candle(chosen.venues.spot, "BTC/USDT", "1h", FROM_MS + h * HOUR_MS, 1.0, 1.1, 0.9, 1.0, 1.0)
+        Candle(chosen.venues.spot, "BTC/USDT", "1h", FROM_MS + h * HOUR_MS, 1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 0.5)
         for h in range(48)
     ]
     CandleCache(folder / "cache").store(chosen.venues.spot, "BTC/USDT", "1h", to_frame(bars))

@@ -41,8 +41,9 @@ def execute(
     out: Path | None,
     name: str | None = None,
 ) -> None:
-    """Score the stored events, or those of a replay. out: write the table there and store nothing.
-    name: what the table calls its source.
+    """Score the stored events, or those of a replay.
+
+    out: write the table there and store nothing. name: what the table calls its source.
 
     Raises ConfigError, DataError and StorageError.
     """
