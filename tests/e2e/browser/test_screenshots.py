@@ -144,7 +144,7 @@ def signed_in(page: Page, screenshots: Path) -> None:
 
 
 def test_a_crisis_with_its_banner(context: BrowserContext, exchange: Exchange, screenshots: Path) -> None:
-    exchange.liquidate("LTCUSDT", 5_000_000)
+    exchange.liquidate("UNIUSDT", 5_000_000)
     for size, (width, height) in SIZES.items():
         page = opened(context.new_page())
         page.set_viewport_size({"width": width, "height": height})
