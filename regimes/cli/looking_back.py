@@ -43,11 +43,17 @@ def score(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table there and store nothing.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="What the table calls its source, instead of its path."),
+    ] = None,
 ) -> None:
     """Measure what followed each kind of event, against matched times without one."""
     from regimes.commands import score as command  # noqa: PLC0415  # keeps --help and --version quick
 
-    command.execute(settings_of(context), source, since_ms=since, until_ms=until, as_json=as_json, out=out)
+    command.execute(
+        settings_of(context), source, since_ms=since, until_ms=until, as_json=as_json, out=out, name=name
+    )
 
 
 def report(

@@ -37,6 +37,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(replay)
+    app.command()(tune)
 
 
 def replay(
@@ -74,5 +75,43 @@ def replay(
         diff=diff,
         store=store,
         everything=everything,
+    )
+    command.execute(settings_of(context), options)
+
+
+def tune(
+    context: typer.Context,
+    source: SourceAt,
+    start: From = None,
+    end: To = None,
+    symbols: Symbols = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=A,B", help="Values to try for a setting; may be given often."),
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=0.1, help="Messages a week that are not to be exceeded.")
+    ] = 10.0,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Parts of the span for the walk forward.")] = 6,
+    jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Processes; as many as cores.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the chosen values as configuration.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Try settings on the past: how often they ring, and what they catch."""
+    from regimes.commands import tune as command  # noqa: PLC0415
+
+    options = command.Options(
+        source=source,
+        start_ms=start,
+        end_ms=end,
+        symbols=_names(symbols),
+        grid=tuple(grid or ()),
+        budget=budget,
+        folds=folds,
+        jobs=jobs,
+        write=write,
+        as_json=as_json,
     )
     command.execute(settings_of(context), options)

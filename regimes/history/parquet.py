@@ -89,7 +89,7 @@ class ParquetSource:
     @cached_property
     def watched(self) -> Spans:
         """When liquidations are known, the ends not in it, oldest first."""
-        found = [*self._summed, *chain.from_iterable(map(_sessions, recordings.order_files(self.folder)))]
+        found = [*self.summed, *chain.from_iterable(map(_sessions, recordings.order_files(self.folder)))]
         joined: Spans = []
         for first, end in sorted(found):
             if joined and first <= joined[-1][1]:
@@ -99,8 +99,8 @@ class ParquetSource:
         return joined
 
     @cached_property
-    def _summed(self) -> Spans:
-        """The hours of which every symbol with sums has them."""
+    def summed(self) -> Spans:
+        """The hours of which every symbol with sums has them, as spans, the ends not in them."""
         spans = [sums.span for sums in self._sums.values()]
         first, end = max((s for s, _ in spans), default=0), min((e for _, e in spans), default=0)
         return [(first, end)] if first < end else []
@@ -134,7 +134,7 @@ class ParquetSource:
         for page in recordings.pages(path, recordings.ORDER_COLUMNS, from_ms, to_ms):
             for ts_ms, name, side, _, price, average, _, quantity in page.iter_rows():
                 closed, symbol = recordings.closed_side(side, path, ts_ms), guess_symbol(name)
-                if in_dollars(symbol) and not any(first <= ts_ms < end for first, end in self._summed):
+                if in_dollars(symbol) and not any(first <= ts_ms < end for first, end in self.summed):
                     fill = average or price
                     yield Liquidation(ts_ms, FUTURES, symbol, closed, fill, quantity, quantity * fill)
 

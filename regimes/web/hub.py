@@ -17,7 +17,7 @@ import structlog
 from regimes.clock import SystemClock
 from regimes.events import EventBody
 from regimes.web.channel import Channel
-from regimes.web.client import Client, View
+from regimes.web.client import Client, View, offer
 from regimes.web.frames import HEARTBEAT, RETRY_MS, frame, parse_state, retry, state_of
 from regimes.web.live import Live
 from regimes.web.log import EventLog
@@ -226,14 +226,11 @@ class Hub:
     async def _give(self, clients: Iterable[Client], made: bytes, frames: int) -> list[Client]:
         """Write to each reader, other tasks get a turn after some; those that did not take it."""
         refused: list[Client] = []
-        if not made:
-            return refused
-        everybody = [*clients]
-        for number, client in enumerate(everybody, start=1):
-            if not client.offer(made):
-                refused.append(client)
-            if number % TURN_CLIENTS == 0:
+        everybody = [*clients] if made else []
+        for start in range(0, len(everybody), TURN_CLIENTS):
+            if start:
                 await asyncio.sleep(0)
+            refused += offer(made, everybody[start : start + TURN_CLIENTS])
         self.counts.deliveries += (len(everybody) - len(refused)) * frames
         return refused
 
@@ -266,7 +263,7 @@ class Hub:
 
     async def _attend(self, channel: Channel, client: Client, now: float) -> None:
         """See whether a reader that was behind has caught up, or never will."""
-        if client.is_eased and not client.is_gone:
+        if client.is_eased and not client.is_closing():
             symbols = self._shown(client.view)
             await self._live.encode(symbols)
             delayed = self.log.head - client.cursor
@@ -293,7 +290,7 @@ class Hub:
         frames: list[bytes] = []
         if now - self._looked_at >= LOOK_S:
             self._looked_at = now
-            for client in [client for client in self._clients if client.is_gone]:
+            for client in [client for client in self._clients if client.is_closing()]:
                 self.leave(client)
             frames += self._status(now)
         if now - self._beaten_at >= HEARTBEAT_S:
@@ -318,7 +315,7 @@ class Hub:
         """Give a reader what it missed, and let it go on with the log; where storage cannot, it begins anew."""
         try:
             missed = await asked
-            if missed is None and not client.is_gone:
+            if missed is None and not client.is_closing():
                 self._greet(client, self._shown(client.view), resume="lost")
             await self._catch_up(client, missed or [])
         except Exception:  # noqa: BLE001  # whatever it is
@@ -330,7 +327,7 @@ class Hub:
         """Write what was missed, page by page, as fast as it is taken; then events from the log, none of these again."""
         self.counts.resumed += 1
         written: deque[str] = deque(maxlen=2 * PAGE)
-        while page and not client.is_gone:
+        while page and not client.is_closing():
             for event in page:
                 await self._give_missed(client, event)
                 written.append(client.state)
@@ -341,7 +338,7 @@ class Hub:
         self._go_on(client)
 
     async def _give_missed(self, client: Client, event: EventBody) -> None:
-        while client.is_full and not client.is_gone:
+        while client.is_full and not client.is_closing():
             self._is_behind(client)
             await asyncio.sleep(PERIOD_S)
         client.state = state_of(event)

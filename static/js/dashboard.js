@@ -7,7 +7,6 @@ import { arrange, byId, h } from "./dom.js";
 import { EventStream } from "./events.js";
 import { correlationMatrix, fundingStrip, timeframeGrid } from "./grids.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { showScore } from "./score.js";
 import { isPaused, mark, market, on, symbols, takeFeatures, view } from "./store.js";
 import { whenReady } from "./waiting.js";
 
@@ -42,7 +41,7 @@ async function begin() {
     grid.draw();
   }
   mark("events");
-  showScore();
+  byId("content").append(scorePanel());
   const chart = new Chart(place, await chartLibrary(), { say, title: byId("chart-title"), open: (id) => stream.open(id) });
   const choose = () => {
     symbol.value = chosen("symbol", symbols());
@@ -68,6 +67,12 @@ function startHaste() {
     }
   };
   on("event", () => (timer ??= setTimeout(read, HASTE_MS)));
+}
+
+function scorePanel() {
+  const place = h("div", {});
+  const inside = h("details", { ontoggle: async () => inside.open && (await import("./score.js")).showScore(place) }, h("summary", {}, h("h2", { id: "score-title" }, "What followed")), place);
+  return h("section", { class: "panel", id: "score", "aria-labelledby": "score-title" }, inside);
 }
 
 const chosen = (name, values) => (values.includes(preference(name)) ? preference(name) : values[0]);

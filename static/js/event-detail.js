@@ -3,7 +3,6 @@ import { get, post } from "./api.js";
 import { badge, h, timeElement } from "./dom.js";
 import { carryOut, outcome } from "./dialog.js";
 import { market } from "./store.js";
-import { trackRecord } from "./score.js";
 import { datum, duration, label, number, percent, phrase, price, usd } from "./words.js";
 
 const SPANS = [1, 4, 24];
@@ -114,19 +113,21 @@ export function replay(delivery, told) {
   });
 }
 
-async function readRecord(event, place) {
-  if (event.track_record) {
-    place.replaceChildren(...[trackRecord(event.track_record) ?? facts(event.track_record)].flat());
-    return;
+/** What followed earlier events like this one, and how many of its type there were lately. */
+async function readRecord({ event_type: type, track_record: known }, place) {
+  const parts = [];
+  if (known?.words) {
+    const { words, like_this: like, since, until, shipped } = known;
+    parts.push(h("p", {}, words), h("p", { class: "quiet" }, `${like}; ${since} to ${until}, ${shipped ? "public data" : "your own events"}.`));
   }
   try {
     const { days, tracks } = await get("/api/score");
-    const track = tracks.find((each) => each.event_type === event.event_type);
-    if (!track) place.replaceChildren(h("p", { class: "quiet" }, `No other of its kind in ${days} days.`));
-    else place.replaceChildren(h("p", {}, recordOf(track, days)));
+    const track = tracks.find((each) => each.event_type === type);
+    parts.push(h("p", { class: parts.length ? "quiet" : null }, track ? recordOf(track, days) : `No other of its kind in ${days} days.`));
   } catch (error) {
-    place.replaceChildren(h("p", { class: "quiet" }, `Not known now: ${error.message}`));
+    parts.push(h("p", { class: "quiet" }, `Not known now: ${error.message}`));
   }
+  place.replaceChildren(...parts);
 }
 
 function recordOf({ episodes, open, by_severity: severity, median_hours: hours }, days) {

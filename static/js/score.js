@@ -1,27 +1,13 @@
-// What followed events of each kind: a panel on the dashboard, and the line in an event's detail.
+// What followed events of each kind; loaded when somebody asks for it.
 import { get } from "./api.js";
-import { byId, h } from "./dom.js";
+import { h } from "./dom.js";
 import { number, phrase } from "./words.js";
 
 const HOURS = 24;
 const OUTCOMES = ["volatility", "return", "drawdown"];
 
-/** What followed earlier events like one, in words; null where the record is not of the known form. */
-export function trackRecord(record) {
-  if (typeof record?.words !== "string") return null;
-  const whose = record.shipped ? "measured on public data that came with the program" : "measured on your own events";
-  const about = `${record.like_this}; ${String(record.since).slice(0, 10)} to ${String(record.until).slice(0, 10)}, ${whose}.`;
-  return [h("p", {}, record.words), h("p", { class: "quiet" }, about)];
-}
-
-/** A closed panel: the table is read when somebody opens it. */
-export function scorePanel() {
-  const place = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
-  const inside = h("details", { ontoggle: () => inside.open && read(place) }, h("summary", {}, h("h2", { id: "score-title" }, "What followed")), place);
-  return h("section", { class: "panel", id: "score", "aria-labelledby": "score-title" }, inside);
-}
-
-async function read(place) {
+/** Draw the table into a place. */
+export async function showScore(place) {
   try {
     const { measured } = await get("/api/score");
     if (!measured?.groups.length) place.replaceChildren(h("p", { class: "quiet" }, "Nothing was measured yet: `regimes score` does it."));
@@ -52,10 +38,5 @@ function cell(effect) {
   if (typeof effect.effect !== "number" || !effect.ci) return "too few";
   const say = effect.scale === "ratio" ? (value) => `${number(value, 2, 2)}x` : (value) => `${value > 0 ? "+" : ""}${number(value * 100, 2, 2)} %`;
   const words = `${say(effect.effect)} (${effect.ci.map(say).join(" to ")})`;
-  return effect.n >= 20 && effect.q !== null && effect.q <= 0.05 ? h("strong", {}, words) : words;
-}
-
-/** Put the panel at the end of the page. */
-export function showScore() {
-  byId("content").append(scorePanel());
+  return effect.n >= 20 && effect.free >= 0.5 && effect.q !== null && effect.q <= 0.05 ? h("strong", {}, words) : words;
 }

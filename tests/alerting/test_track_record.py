@@ -11,7 +11,11 @@ KIND = EventType.VOLATILITY_REGIME
 
 
 def effect(
-    outcome: str = "volatility", n: int = 41, value: float | None = 1.7, q: float | None = 0.001
+    outcome: str = "volatility",
+    n: int = 41,
+    value: float | None = 1.7,
+    q: float | None = 0.001,
+    free: float = 0.9,
 ) -> Effect:
     known = value is not None
     return Effect(
@@ -23,6 +27,7 @@ def effect(
         truncated=0,
         unmatched=0,
         missing=0,
+        free=free,
         median=1.0,
         usual=1.0,
         effect=value,
@@ -63,6 +68,17 @@ def test_a_record_says_how_many_since_when_and_how_sure() -> None:
 
 def test_an_effect_that_chance_explains_is_not_told_as_one() -> None:
     assert "(CI 1.40 to 2.10, within chance)" in words(group(effect(q=0.2)))
+
+
+def test_funding_is_told_where_there_is_evidence_of_it() -> None:
+    assert "; funding -0.020% against usual" in words(group(effect(), effect("funding", value=-0.0002)))
+    assert "funding" not in words(group(effect(), effect("funding", value=-0.0002, q=0.3)))
+
+
+def test_events_that_leave_no_time_to_compare_with_claim_nothing() -> None:
+    told = words(group(effect(free=0.3), effect("return", free=0.3)))
+    assert "too frequent to compare" in told
+    assert told.endswith("direction: no evidence")
 
 
 def test_a_direction_is_told_only_with_evidence() -> None:
@@ -112,4 +128,4 @@ def test_a_message_says_the_record_in_one_line_and_the_body_fits_the_schema() ->
     assert [fact.value for fact in render(whole).facts if fact.label == "Track record"] == [
         record.words if record else ""
     ]
-    jsonschema.Draft202012Validator(event_schema()).validate(msgspec.to_builtins(whole))
+    jsonschema.Draft202012Validator(event_schema()).validate(msgspec.json.decode(msgspec.json.encode(whole)))

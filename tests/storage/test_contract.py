@@ -305,7 +305,7 @@ async def test_stats_count_rows_and_bytes(storage: Store) -> None:
     stats = await storage.stats()
     assert stats["rows"]["deliveries"] == 2
     assert stats["deliveries"] == {"pending": 2}
-    assert stats["schema_version"] == 3
+    assert stats["schema_version"] == 4
     assert stats["bytes"] > 10_000
     assert stats["buffer"] == {"waiting": 1, "dropped": {}}
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from regimes.alerting.track_record import RETURN, VOLATILITY
+from regimes.alerting.track_record import FUNDING, RETURN, VOLATILITY
 from regimes.maths.stats import FloatArray
 from regimes.maths.volatility import HOURS_A_DAY
 from regimes.study.score.series import Series, month_volatility
@@ -77,7 +77,7 @@ OUTCOMES: Final = (
     Outcome(VOLATILITY, "ratio", is_log=True, measure=volatility),
     Outcome(RETURN, "difference", is_log=False, measure=price_return),
     Outcome("drawdown", "ratio", is_log=False, measure=drawdown),
-    Outcome("funding", "difference", is_log=False, measure=funding_change),
+    Outcome(FUNDING, "difference", is_log=False, measure=funding_change),
     Outcome("liquidations", "ratio", is_log=False, measure=liquidated),
 )
 
