@@ -30,7 +30,7 @@ function table({ groups }) {
     const cells = OUTCOMES.map((name) => h("td", {}, cell(group.effects.find((each) => each.outcome === name && each.horizon_hours === HOURS))));
     return h("tr", {}, h("th", { scope: "row" }, `${phrase(group.event_type)} ${group.variant.replaceAll("_", " ").toLowerCase()}`), h("td", {}, number(group.events, 0)), cells);
   });
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "What followed each kind of event" }, h("table", {}, h("thead", {}, head), h("tbody", {}, rows)));
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "What followed each kind of event" }, h("table", {}, h("caption", { class: "unseen" }, "What followed each kind of event"), h("thead", {}, head), h("tbody", {}, rows)));
 }
 
 function cell(effect) {
