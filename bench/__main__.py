@@ -22,6 +22,7 @@ BENCHMARKS: Final = {
     "start": "start of the process to the first full package, cache cold and warm",
     "alerts_latency": "liquidation on the wire to webhook received, 1,000 liquidations a second, SQLite",
     "alerts_delivery": "deliveries a second to fast receivers, durable; bare aiohttp POSTs",
+    "replay": "two years of hours, a million liquidations: CPU and memory; a pandas loop",
     "alerts_storage": "events stored a second, SQLite and PostgreSQL; plain executemany",
 }
 

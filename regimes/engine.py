@@ -22,7 +22,7 @@ from regimes.features.base import (
     Universe,
 )
 from regimes.intake import AHEAD_MS, Intake, Rejection
-from regimes.observations import Candle, Observation
+from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
 SNAPSHOT_VERSION: Final = 1
@@ -118,6 +118,11 @@ class Engine:
         if len(self._replayable) < len(self.features):
             return 0
         return min((feature.due_ms() for feature in self._replayable), default=NEVER_DUE)
+
+    def skip_to(self, ts_ms: int) -> None:
+        """Let time pass up to a Tick that can move nothing, as `due_ms` says, and of which no feature need hear."""
+        if self.intake.admit(Tick(ts_ms)) is None:
+            self.now_ms = max(self.now_ms, ts_ms)
 
     def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Everything known of one symbol now, as JSON values; `ALL` is the market.

@@ -67,7 +67,8 @@ class Player:
         latest_ms = to_ms // self._interval_ms * self._interval_ms
         next_ms = latest_ms + self._interval_ms
         if next_ms - self._ticked_ms > AHEAD_MS:
-            self._tick(latest_ms)
+            self.engine.skip_to(latest_ms)
+            self._ticked_ms = latest_ms
         self._next_ms = max(self._next_ms, next_ms)
 
     def _on_grid(self, ts_ms: int) -> int:
