@@ -114,6 +114,11 @@ class Tracker:
         self._headroom_cents -= cents
         return self._headroom_cents <= 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether time alone can change nothing: no episode is open, and no aftermath lasts."""
+        return not (self._aftermath_cents or self.episode.is_open)
+
     def moves_ms(self, *, blind: bool) -> int:
         """Return the earliest time at which time alone can move the episode or its aftermath; 0: with the next step."""
         if self.episode.is_open:
