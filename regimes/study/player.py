@@ -38,6 +38,8 @@ class Player:
         """The first few of what the intake refused; how many of each kind the intake counts."""
         self._interval_ms = interval_ms
         self._happened: list[Happened] = []
+        # What has come since the features were asked when a Tick is due; None before they were.
+        self._since: set[type[Observation]] | None = None
         self._now_ms = engine.now_ms
         begin_ms = max(from_ms, engine.now_ms)
         self._next_ms = (begin_ms // interval_ms + 1) * interval_ms
@@ -70,13 +72,19 @@ class Player:
 
     def _pass(self, to_ms: int) -> None:
         """Let time pass, so that what comes next meets the engine as a run would have."""
-        while (at_ms := max(self._on_grid(self.engine.due_ms()), self._next_ms)) <= to_ms:
+        while (at_ms := max(self._on_grid(self._due_ms()), self._next_ms)) <= to_ms:
             self._tick(at_ms)
         latest_ms = to_ms // self._interval_ms * self._interval_ms
         next_ms = latest_ms + self._interval_ms
         if next_ms - self._ticked_ms > AHEAD_MS:
-            self._tick(latest_ms)
+            self.engine.skip_to(latest_ms)
+            self._ticked_ms = latest_ms
         self._next_ms = max(self._next_ms, next_ms)
+
+    def _due_ms(self) -> int:
+        due_ms = self.engine.due_ms(self._since)
+        self._since = set()
+        return due_ms
 
     def _on_grid(self, ts_ms: int) -> int:
         return -(-ts_ms // self._interval_ms) * self._interval_ms
@@ -87,6 +95,8 @@ class Player:
 
     def _step(self, observation: Observation, known_ms: int | None = None) -> None:
         outcome = self.engine.step(observation)
+        if self._since is not None:
+            self._since.add(type(observation))
         self._now_ms = max(self._now_ms, self.engine.now_ms if known_ms is None else known_ms)
         for event in outcome.events:
             self._happened.append(Happened(self._now_ms, event, self.taken))

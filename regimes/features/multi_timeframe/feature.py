@@ -115,7 +115,8 @@ class MultiTimeframe(HourlyFeature):
             due = rows[(self._bar_ms[layer, rows] != end_ms) | again]
             if due.size:
                 self._measure(layer, due, end_ms)
-            self._look_ahead(layer, rows, hour_ms)
+            if not self.quiet:
+                self._look_ahead(layer, rows, hour_ms)
         known = self._standing_of[:, rows] == _OK
         primary, agreement, count = spot_regime.consensus(self._state[:, rows], known)
         self._agreement[rows], self._known[rows] = np.where(count > 0, agreement, 0), count
