@@ -26,6 +26,7 @@ BENCHMARKS: Final = {
     "page": "the page in Chromium: first paint, answers, work of an update, memory, bytes",
     "alerts_latency": "liquidation on the wire to webhook received, 1,000 liquidations a second, SQLite",
     "alerts_delivery": "deliveries a second to fast receivers, durable; bare aiohttp POSTs",
+    "replay": "two years of hours, a million liquidations: CPU and memory; a pandas loop",
     "alerts_storage": "events stored a second, SQLite and PostgreSQL; plain executemany",
     "sse": "the event stream to 100, 1,000 and 10,000 readers: CPU, delay, memory; nginx+nchan, a send loop in C",
     "api": "/api/features with 100 keep-alive clients, /metrics with 500 symbols, CPU of an idle `regimes run`",

@@ -8,22 +8,29 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench.history import History, Span
-from regimes.alerting.policy import Policy
-from regimes.alerting.records import Action, Decision, Reason, Route
+from regimes.alerting.records import Reason
 from regimes.alerting.settings import AlertingSettings
-from regimes.config.features import installed
-from regimes.engine import Engine
-from regimes.events import Event, EventType, Phase, Severity, iso_utc
-from regimes.features.base import Feature, Universe
+from regimes.config.settings import settings_type
+from regimes.events import EventType, Phase, Severity, iso_utc
+from regimes.features.base import Feature
 from regimes.features.liquidation_cascade import LiquidationCascade
+from regimes.history import ParquetSource
+from regimes.study import Message, Replay, judge, replay
+from regimes.study.verdicts import one_for_all
 from regimes.timeframe import DAY_MS, HOUR_MS
+
+
+class Span(NamedTuple):
+    """A stretch of time, the end not in it."""
+
+    start_ms: int
+    end_ms: int
+
 
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 JUDGED: Final = Span(1_672_531_200_000, 1_738_368_000_000)
@@ -58,91 +65,47 @@ VARIANTS: Final[Sequence[Mapping[str, Any]]] = (
     {"cascade_relative_severity": 4},
     {"cascade_relative_severity": 3},
 )
-_CHAT: Final = "chat"
 
 
-class Told(msgspec.Struct, frozen=True):
-    """One message: when, about what, and why it was sent."""
-
-    ts_ms: int
-    event: Event
-    decision: Decision
-
-
-class Replay(msgspec.Struct):
-    """What the engine said over a span, each event with the engine's time.
-
-    summed: the part of the span of which hourly sums of liquidations are known.
-    """
-
-    span: Span
-    summed: Span
-    events: list[tuple[int, Event]] = []
-    observations: int = 0
-    rejected: Counter[str] = msgspec.field(default_factory=Counter)
+def replayed(
+    source: ParquetSource,
+    span: Span,
+    features: Sequence[type[Feature]] | None = None,
+    sections: Mapping[str, Any] | None = None,
+) -> Replay:
+    """Run the engine, with all features unless some are named, over a span; `sections` of the settings are changed."""
+    return replay(source, settings_type()(**(sections or {})), *span, symbols=SYMBOLS, features=features)
 
 
-def replay(history: History, span: Span, features: Sequence[type[Feature]] | None = None) -> Replay:
-    """Run the engine, with all features unless some are named, over a span and what it needs before."""
-    engine = Engine.build(features or installed(), Universe(history.symbols))
-    done = Replay(span, history.summed(span))
-    for observation in history.observations(span):
-        outcome = engine.step(observation)
-        done.observations += 1
-        if outcome.rejected is not None:
-            done.rejected[outcome.rejected.reason] += 1
-        if engine.now_ms >= span.start_ms:
-            done.events += [(engine.now_ms, event) for event in outcome.events]
-    return done
-
-
-def messages(done: Replay, settings: AlertingSettings) -> list[Told]:
+def messages(done: Replay, settings: AlertingSettings) -> Sequence[Message]:
     """What one endpoint for everything would have been sent."""
-    route = Route(endpoint=_CHAT, sources=frozenset({"ALL"}), minimum=settings.minimum)
-    policy, told = Policy(settings, [route]), list[Told]()
-    for now_ms, event in _with_ticks(done):
-        verdicts = policy.tick(now_ms) if event is None else policy.decide(event, now_ms)
-        sends = [decision for decision in verdicts.decisions if decision.action is Action.SEND]
-        orders = [order.event for order in verdicts.dispatches if not order.edit]
-        told += map(Told, [now_ms] * len(sends), orders, sends)
-    return told
+    return judge(done.events, settings, one_for_all(settings), done.to_ms).messages
 
 
-def _with_ticks(done: Replay) -> Iterator[tuple[int, Event | None]]:
-    """The events, with a turn for the policy every hour and before each of them."""
-    next_ms = done.span.start_ms
-    for now_ms, event in done.events:
-        while next_ms < now_ms:
-            yield next_ms, None
-            next_ms += HOUR_MS
-        yield now_ms, None
-        yield now_ms, event
-    yield done.span.end_ms, None
-
-
-def weekly(told: Sequence[Told], span: Span) -> list[int]:
+def weekly(told: Sequence[Message], span: Span) -> list[int]:
     """How many fell into each whole week of the span."""
     weeks = (span.end_ms - span.start_ms) // WEEK_MS
     counts = Counter((item.ts_ms - span.start_ms) // WEEK_MS for item in told)
     return [counts[week] for week in range(weeks)]
 
 
-def rate(told: Sequence[Told], done: Replay, least: Severity = Severity.INFO, *, skip_ms: int = 0) -> float:
+def rate(told: Sequence[Message], span: Span, least: Severity = Severity.INFO, *, skip_ms: int = 0) -> float:
     """Messages a week; those about liquidations by the weeks of which sums are known, without the first `skip_ms`.
 
     The recorded sessions are left out of it: some were recorded because something was going on.
     """
     severe = [item for item in told if item.event.severity >= least]
     others = [item for item in severe if not _is_cascade(item)]
-    found = WEEK_MS * len(others) / _length(done.span)
-    if _length(done.summed) > skip_ms:
-        counted = Span(done.summed.start_ms + skip_ms, done.summed.end_ms)
+    found = WEEK_MS * len(others) / _length(span)
+    summed = Span(max(LIQUIDATIONS.start_ms, span.start_ms), min(LIQUIDATIONS.end_ms, span.end_ms))
+    if _length(summed) > skip_ms:
+        counted = Span(summed.start_ms + skip_ms, summed.end_ms)
         cascades = [item for item in within(severe, counted) if _is_cascade(item)]
         found += WEEK_MS * len(cascades) / _length(counted)
     return found
 
 
-def within(told: Sequence[Told], span: Span) -> list[Told]:
+def within(told: Sequence[Message], span: Span) -> list[Message]:
     """Those of a span."""
     return [item for item in told if span.start_ms <= item.ts_ms < span.end_ms]
 
@@ -151,11 +114,11 @@ def _length(span: Span) -> int:
     return span.end_ms - span.start_ms
 
 
-def _is_cascade(told: Told) -> bool:
+def _is_cascade(told: Message) -> bool:
     return told.event.type is EventType.LIQUIDATION_CASCADE
 
 
-def _table(done: Replay, raw: Sequence[Told], shipped: Sequence[Told]) -> Table:
+def _table(span: Span, raw: Sequence[Message], shipped: Sequence[Message]) -> Table:
     table = Table("type", "severity", "raw", "as shipped", "of these reminders", title="Messages a week")
     for kind in EventType:
         for severity in Severity:
@@ -165,11 +128,11 @@ def _table(done: Replay, raw: Sequence[Told], shipped: Sequence[Told]) -> Table:
             ]
             reminders = [t for t in rows[1] if t.decision.reason is Reason.REPEAT]
             if any(rows):
-                cells = (f"{rate(row, done):.2f}" for row in (*rows, reminders))
+                cells = (f"{rate(row, span):.2f}" for row in (*rows, reminders))
                 table.add_row(kind.value, severity.name, *cells)
     table.add_section()
     for name, least in (("all", Severity.INFO), ("WARNING and above", Severity.WARNING)):
-        table.add_row(name, "", f"{rate(raw, done, least):.2f}", f"{rate(shipped, done, least):.2f}", "")
+        table.add_row(name, "", f"{rate(raw, span, least):.2f}", f"{rate(shipped, span, least):.2f}", "")
     return table
 
 
@@ -179,19 +142,19 @@ def _variants(done: Replay) -> Table:
     for change in ({}, *VARIANTS):
         told = messages(done, AlertingSettings(**change))
         words = ", ".join(f"{key} = {value}" for key, value in change.items()) or "nothing"
-        counts = (rate(told, done, Severity.WARNING, skip_ms=skip_ms) for skip_ms in (0, DAY_MS))
+        counts = (rate(told, JUDGED, Severity.WARNING, skip_ms=skip_ms) for skip_ms in (0, DAY_MS))
         table.add_row(words, *(f"{count:.2f}" for count in counts))
     return table
 
 
-def _spread(told: Sequence[Told], span: Span) -> str:
+def _spread(told: Sequence[Message], span: Span) -> str:
     weeks = sorted(weekly(told, span))
     marks = {name: weeks[int(len(weeks) * share)] for name, share in (("half", 0.5), ("nine in ten", 0.9))}
     words = ", ".join(f"{name} have at most {count}" for name, count in marks.items())
     return f"{len(weeks)} weeks, {sum(weeks) / len(weeks):.2f} on average; {words}; the busiest {weeks[-3:]}"
 
 
-def _list(told: Sequence[Told]) -> Iterator[str]:
+def _list(told: Sequence[Message]) -> Iterator[str]:
     for item in told:
         event, since = item.event, (item.ts_ms - item.event.started_ms) / HOUR_MS
         yield (
@@ -203,31 +166,54 @@ def _list(told: Sequence[Told]) -> Iterator[str]:
 def _cascades(data_dir: Path) -> Table:
     """Messages about cascades alone, for other guesses at how the hour's liquidations came."""
     table = Table("the hour's sums are", "raw", "as shipped", "after the first day", title="Cascades a week")
-    for words, history in (
-        ("spread by the squared range of its quarters", History(data_dir, SYMBOLS)),
-        ("spread evenly", History(data_dir, SYMBOLS, even=True)),
-        ("a tenth, by squared range", History(data_dir, SYMBOLS, scale=0.1)),
+    for words, source in (
+        ("spread by the squared range of its quarters", ParquetSource(data_dir)),
+        ("spread evenly", ParquetSource(data_dir, even=True)),
+        ("a tenth, by squared range", ParquetSource(data_dir, scale=0.1)),
     ):
-        done = replay(history, LIQUIDATIONS, [LiquidationCascade])
+        done = replayed(source, LIQUIDATIONS, [LiquidationCascade])
         raw, shipped = (messages(done, AlertingSettings(**s)) for s in (RAW, {}))
-        later = rate(shipped, done, skip_ms=DAY_MS)
-        table.add_row(words, f"{rate(raw, done):.2f}", f"{rate(shipped, done):.2f}", f"{later:.2f}")
+        later = rate(shipped, LIQUIDATIONS, skip_ms=DAY_MS)
+        table.add_row(
+            words, f"{rate(raw, LIQUIDATIONS):.2f}", f"{rate(shipped, LIQUIDATIONS):.2f}", f"{later:.2f}"
+        )
+    return table
+
+
+def _bases(data_dir: Path) -> Table:
+    """Messages about cascades, WARNING and above, after the first day, for each basis; and for smaller markets."""
+    scales = {"as they are": 1.0, "a tenth": 0.1, "a hundredth": 0.01}
+    table = Table("cascade_basis", "cascade_relative_severity", *scales, title="Cascades a week by basis")
+    markets = [ParquetSource(data_dir, scale=scale) for scale in scales.values()]
+    replays: dict[int | None, list[Replay]] = {}
+    for basis, least in (("absolute", 5), *((basis, n) for basis in ("both", "relative") for n in (5, 4, 3))):
+        events_from = least if basis == "relative" else None
+        if events_from not in replays:
+            chosen = {"liquidation": {"alert_from_relative": events_from}}
+            replays[events_from] = [
+                replayed(one, LIQUIDATIONS, [LiquidationCascade], chosen) for one in markets
+            ]
+        policy = AlertingSettings.model_validate({"cascade_basis": basis, "cascade_relative_severity": least})
+        told = (messages(done, policy) for done in replays[events_from])
+        counts = (rate(sent, LIQUIDATIONS, Severity.WARNING, skip_ms=DAY_MS) for sent in told)
+        table.add_row(basis, str(least), *(f"{count:.2f}" for count in counts))
     return table
 
 
 def main(data_dir: Path) -> None:
     """Print everything for the recordings in a folder."""
     console = Console(width=150)
-    done = replay(History(data_dir, SYMBOLS), JUDGED)
+    done = replayed(ParquetSource(data_dir), JUDGED)
     raw, shipped = messages(done, AlertingSettings(**RAW)), messages(done, AlertingSettings())
-    grown = sum(event.phase is not Phase.CLOSED for _, event in done.events)
+    grown = sum(item.event.phase is not Phase.CLOSED for item in done.events)
     console.print(
         f"{iso_utc(JUDGED.start_ms)} to {iso_utc(JUDGED.end_ms)}: {done.observations} observations, "
         f"rejected {dict(done.rejected)}, {grown} events opened or grown worse"
     )
-    console.print(_table(done, raw, shipped))
+    console.print(_table(JUDGED, raw, shipped))
     console.print(_variants(done))
     console.print(_cascades(data_dir))
+    console.print(_bases(data_dir))
     quiet = [item for item in shipped if not _is_cascade(item)]
     console.print(f"without cascades: {_spread(quiet, JUDGED)}")
     console.print(f"with cascades: {_spread(within(shipped, LIQUIDATIONS), LIQUIDATIONS)}")

@@ -10,8 +10,8 @@ import numpy as np
 from bench.market import MONTH, WEEK, FloatArray, invent
 from bench.pandas_way import by_pandas
 from bench.report import Aim, Report, Result
-from bench.signals import Way, by_polars, disagreement, ours
 from bench.timing import cpu_seconds, in_turn
+from bench.ways import Way, by_polars, disagreement, ours
 from regimes.config.features import installed
 from regimes.features.base import Feature, Universe
 from regimes.observations import Candle, Tick

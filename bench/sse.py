@@ -210,6 +210,7 @@ async def _measure(seconds: float, *, full: bool) -> Report:
         results=[*_results(found), *_stuck_results(stuck)],
         notes=[
             f"servers in turn, medians of {ROUNDS} turns of {seconds:g} s; CPU of the server's process, publishing included",
+            "where a round takes longer than the next frame waits, ours writes two frames at once",
             "delay: from the publisher to the moment a reader has it; readers are one process for each server",
             *(f"left out: {words}" for words in absent),
             *_losses(found),

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -12,7 +12,7 @@ from regimes.clock import SystemClock
 from regimes.commands.load_test.children import say
 from regimes.commands.running import allow_open_files, run_to_end
 from regimes.config.settings import Origin, settings_type
-from regimes.events import Event, EventType, Phase, Severity, body
+from regimes.events import Event, EventBody, EventType, Phase, Severity, body
 from regimes.logs import LogSettings, configure
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import open_alerts
@@ -50,24 +50,30 @@ async def _serve(folder: Path, streams: int) -> None:
                     say(Counts(server.hub.clients, counts.conflated, counts.stuck))
                 else:
                     number += 1
-                    server.wrote([body(_event(number, told))], [])
+                    server.wrote([_event(number, told)], [])
         await alerts.close()
 
 
-def _event(number: int, data: dict[str, Any]) -> Event:
-    return Event(
+# Made once: what an event says is the engine's work, not the stream's.
+_PATTERN: Final = body(
+    Event(
         type=EventType.VOLATILITY_REGIME,
         symbol="BTC/USDT",
         severity=Severity.WARNING,
         phase=Phase.OPENED,
-        ts_ms=number,
-        started_ms=number,
+        ts_ms=0,
+        started_ms=0,
         revision=0,
         title="",
         description="",
         why="",
-        data=data,
+        data={},
     )
+)
+
+
+def _event(number: int, data: dict[str, Any]) -> EventBody:
+    return msgspec.structs.replace(_PATTERN, id=f"evt_{number}", data=data)
 
 
 def main(

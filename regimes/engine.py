@@ -24,7 +24,7 @@ from regimes.features.base import (
 from regimes.features.deferred import Joined
 from regimes.features.latest import Latest
 from regimes.intake import AHEAD_MS, Intake, Rejection
-from regimes.observations import Candle, Observation
+from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
 SNAPSHOT_VERSION: Final = 2
@@ -76,6 +76,7 @@ class Engine:
         self.event_counts: Counter[tuple[str, str]] = Counter()
         self._fingerprint = _fingerprint(self.features, universe, settings)
         self._routes = _routes(self.features)
+        self._due_ms: dict[str, int] = {}
         self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
         self.latest = self._all_readings()
 
@@ -115,11 +116,23 @@ class Engine:
         for feature in self._replayable:
             feature.quiet = True
 
-    def due_ms(self) -> int:
-        """When a Tick can next move an episode if nothing else comes; 0: any Tick can."""
+    def due_ms(self, since: AbstractSet[type[Observation]] | None = None) -> int:
+        """When a Tick can next move an episode if nothing else comes; 0: any Tick can.
+
+        since: types of all that has come since this was last asked, so that only those features are asked again that
+        want one of them; None: ask all.
+        """
         if len(self._replayable) < len(self.features):
             return 0
-        return min((feature.due_ms() for feature in self._replayable), default=NEVER_DUE)
+        for feature in self._replayable:
+            if since is None or not since.isdisjoint(feature.wants):
+                self._due_ms[feature.name] = feature.due_ms()
+        return min(self._due_ms.values(), default=NEVER_DUE)
+
+    def skip_to(self, ts_ms: int) -> None:
+        """Let time pass up to a Tick that can move nothing, as `due_ms` says, and of which no feature need hear."""
+        if self.intake.admit(Tick(ts_ms)) is None:
+            self.now_ms = max(self.now_ms, ts_ms)
 
     def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Everything known of one symbol now, as JSON values; `ALL` is the market.

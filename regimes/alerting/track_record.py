@@ -9,11 +9,14 @@ from regimes.events import EventType, TrackEffect, TrackRecord, iso_utc
 
 FEW: Final = 20
 """Fewer events than this show nothing that can be relied on."""
+LEAST_FREE: Final = 0.5
+"""Events so frequent that less time is free of them are compared with what are themselves odd times."""
 Q_MOST: Final = 0.05
 """An effect is called one when at most this share of those called so is chance."""
 HORIZONS_H: Final = (1, 4, 24, 72)
 VOLATILITY: Final = "volatility"
 RETURN: Final = "return"
+FUNDING: Final = "funding"
 _TOLD_H: Final = 24
 POOLED: Final = ""
 _VARIANT_KEYS: Final = {
@@ -25,12 +28,12 @@ _VARIANT_KEYS: Final = {
 }
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
+class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One outcome, so many hours after the events of a group.
 
     scale: `ratio` (1 = as usual) or `difference` (0 = as usual). n: events measured; weeks: how many
     they lie in, crowded ones counted for less; truncated: left out because their future is not known to its end; unmatched: because no time is like theirs;
-    missing: because the outcome was not recorded. median: of the outcome after the events; usual: mean at matched times.
+    missing: because the outcome was not recorded. free: share of all hours in which no such outcome is being measured. median: of the outcome after the events; usual: mean at matched times.
     effect with ci: how the outcome differs from usual. p: that of chance; q: after correction for the whole table.
     The last five are None where there are too few weeks.
     """
@@ -43,6 +46,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     truncated: int
     unmatched: int
     missing: int
+    free: float
     median: float | None = None
     usual: float | None = None
     effect: float | None = None
@@ -52,8 +56,9 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_evident(self) -> bool:
-        """Whether there is enough of it to speak of, and it is unlikely to be chance."""
-        return self.n >= FEW and self.q is not None and self.q <= Q_MOST
+        """Whether there is enough of it to speak of and to compare with, and it is unlikely to be chance."""
+        enough = self.n >= FEW and self.free >= LEAST_FREE
+        return enough and self.q is not None and self.q <= Q_MOST
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,11 +163,22 @@ def words(group: Group, since: str) -> str:
         weeks = 0 if volatility is None else volatility.weeks
         return f"{n} like this in {weeks} weeks since {since}: too few to say what follows"
     low, high = volatility.ci
-    doubt = "" if volatility.is_evident else ", within chance"
+    doubt = "" if volatility.is_evident else f", {_doubt(volatility)}"
     said = f"{volatility.effect:.2f}x usual (CI {low:.2f} to {high:.2f}{doubt})"
-    return (
-        f"after {n} like this since {since}: {_TOLD_H} h volatility {said}; direction: {_direction(change)}"
-    )
+    return f"after {n} like this since {since}: {_TOLD_H} h volatility {said}; direction: {_direction(change)}{_funding(group)}"
+
+
+def _doubt(effect: Effect) -> str:
+    return "too frequent to compare" if effect.free < LEAST_FREE else "within chance"
+
+
+def _funding(group: Group) -> str:
+    """How funding went, where that is known: what a funding anomaly is about."""
+    effect = group.effect(FUNDING, _TOLD_H)
+    if effect is None or effect.effect is None or effect.ci is None or not effect.is_evident:
+        return ""
+    low, high = effect.ci
+    return f"; funding {effect.effect:+.3%} against usual (CI {low:+.3%} to {high:+.3%})"
 
 
 def _direction(change: Effect | None) -> str:

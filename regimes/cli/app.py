@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts, recordings, study, upkeep
+from regimes.cli import alerts, load, looking_back, recordings, study, upkeep
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
-from regimes.errors import ConfigError, StorageError, VenueError
+from regimes.errors import ConfigError, DataError, StorageError, VenueError
 
 app = typer.Typer(
     name="regimes",
@@ -163,6 +163,8 @@ def selftest(
 alerts.register(app)
 recordings.register(app)
 study.register(app)
+looking_back.register(app)
+load.register(app)
 upkeep.register(app)
 
 
@@ -177,6 +179,8 @@ def main() -> None:
         _fail("exchange", str(error), ExitCode.VENUE, invocation)
     except StorageError as error:
         _fail("database", str(error), ExitCode.STORAGE, invocation)
+    except DataError as error:
+        _fail("data", str(error), ExitCode.CONFIG, invocation)
     except Exception:  # noqa: BLE001  # the last place: a bug is shown whole and has its own exit code
         _fail("bug", traceback.format_exc(), ExitCode.BUG, invocation)
 

@@ -89,7 +89,7 @@ class ParquetSource:
     @cached_property
     def watched(self) -> Spans:
         """When liquidations are known, the ends not in it, oldest first."""
-        found = [*self._summed, *chain.from_iterable(map(_sessions, recordings.order_files(self.folder)))]
+        found = [*self.summed, *chain.from_iterable(map(_sessions, recordings.order_files(self.folder)))]
         joined: Spans = []
         for first, end in sorted(found):
             if joined and first <= joined[-1][1]:
@@ -99,8 +99,8 @@ class ParquetSource:
         return joined
 
     @cached_property
-    def _summed(self) -> Spans:
-        """The hours of which every symbol with sums has them."""
+    def summed(self) -> Spans:
+        """The hours of which every symbol with sums has them, as spans, the ends not in them."""
         spans = [sums.span for sums in self._sums.values()]
         first, end = max((s for s, _ in spans), default=0), min((e for _, e in spans), default=0)
         return [(first, end)] if first < end else []
@@ -131,12 +131,14 @@ class ParquetSource:
         return sums.open_interest(from_ms, to_ms) if sums else iter(())
 
     def _orders(self, path: Path, from_ms: int, to_ms: int) -> Iterator[Liquidation]:
-        for page in recordings.pages(path, recordings.ORDER_COLUMNS, from_ms, to_ms):
-            for ts_ms, name, side, _, price, average, _, quantity in page.iter_rows():
-                closed, symbol = recordings.closed_side(side, path, ts_ms), guess_symbol(name)
-                if in_dollars(symbol) and not any(first <= ts_ms < end for first, end in self._summed):
-                    fill = average or price
-                    yield Liquidation(ts_ms, FUTURES, symbol, closed, fill, quantity, quantity * fill)
+        known: dict[str, str] = {}
+        for first_ms, end_ms in _without(self.summed, from_ms, to_ms):
+            for page in recordings.pages(path, recordings.ORDER_COLUMNS, first_ms, end_ms):
+                for ts_ms, name, side, _, price, average, _, quantity in page.iter_rows():
+                    symbol = known.get(name) or known.setdefault(name, guess_symbol(name))
+                    closed, fill = recordings.closed_side(side, path, ts_ms), average or price
+                    if in_dollars(symbol):
+                        yield Liquidation(ts_ms, FUTURES, symbol, closed, fill, quantity, quantity * fill)
 
     def _gaps(self, from_ms: int, to_ms: int) -> Iterator[FeedGap]:
         """From a day before to the first span that is watched, and between each and the next."""
@@ -156,6 +158,12 @@ class ParquetSource:
         for symbol in symbols:
             if not recordings.funding_file(self.folder, self._ids[symbol]).exists():
                 yield Unavailable(from_ms, FUTURES, "funding", symbol, "not recorded")
+
+
+def _without(spans: Spans, from_ms: int, to_ms: int) -> Spans:
+    """What is left of a stretch when spans are taken out of it."""
+    edges = [from_ms, *(min(max(edge, from_ms), to_ms) for span in spans for edge in span), to_ms]
+    return [(first, end) for first, end in zip(edges[::2], edges[1::2], strict=True) if first < end]
 
 
 def _sessions(path: Path) -> Spans:

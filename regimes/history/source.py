@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from regimes.errors import ConfigError
 from regimes.history.archive.source import ArchiveSource
+from regimes.history.joined import TAPE_FOLDER, JoinedSource
 from regimes.history.parquet import ParquetSource
 from regimes.history.tape.source import TapeSource
 from regimes.observations import Observation
@@ -59,9 +60,15 @@ class Recorded(Protocol):
 
 
 def open_source(path: Path) -> Source:
-    """Open whatever a path holds. Raises ConfigError where it holds no history."""
+    """Open whatever a path holds. Raises ConfigError where it holds no history.
+
+    Recordings without liquidations take those of a tape in the folder `tape` beside them.
+    """
     if ParquetSource.fits(path):
-        return ParquetSource(path)
+        recordings, tape = ParquetSource(path), path / TAPE_FOLDER
+        if not recordings.watched and TapeSource.fits(tape):
+            return JoinedSource(recordings, TapeSource(tape))
+        return recordings
     if TapeSource.fits(path):
         return TapeSource(path)
     if ArchiveSource.fits(path):

@@ -88,6 +88,11 @@ class Intake:
             Unavailable: ("unavailable", self._unavailable),
         }
 
+    @property
+    def ticked_ms(self) -> int | None:
+        """The last Tick."""
+        return self._now_ms
+
     def admit(self, observation: Observation) -> Rejection | None:
         """Let one observation in (None), or say why not. Never raises."""
         known = self._checks.get(type(observation))

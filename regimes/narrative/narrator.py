@@ -100,6 +100,7 @@ class Narrator:
         if self._rewriter is None:
             return
         try:
+            await self._rewriter.prepare()
             while True:
                 await self._has_work.wait()
                 if not self._queue:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any, Final
 
 import msgspec
@@ -60,20 +61,21 @@ def _letters(number: int) -> str:
 
 
 class Rewriter:
-    """Asks the model. One try each: what does not come in time is not waited for."""
+    """Asks the model, once prepared. One try each: what does not come in time is not waited for."""
 
     def __init__(self, settings: NarrativeSettings) -> None:
         self._settings = settings
         self._client: Any = None
+        self._completions: Any = None
 
     @staticmethod
     def is_installed() -> bool:
         """Whether the extra is there."""
-        try:
-            import openai  # noqa: F401, PLC0415  # only with the extra
-        except ImportError:
-            return False
-        return True
+        return find_spec("openai") is not None
+
+    async def prepare(self) -> None:
+        """Load and open the client, which takes seconds, beside the loop."""
+        self._completions = await asyncio.to_thread(self._open)
 
     async def rewrite(self, masked: str) -> str | Failure:
         """The same in other words, checked; never raises."""
@@ -103,10 +105,9 @@ class Rewriter:
         """Close its connections."""
         if self._client is not None:
             await self._client.close()
-            self._client = None
 
     async def _ask(self, masked: str) -> str | None:
-        answer = await self._open().chat.completions.create(
+        answer = await self._completions.create(
             model=self._settings.model,
             messages=[{"role": "system", "content": _PROMPT}, {"role": "user", "content": masked}],
             temperature=0.2,
@@ -117,14 +118,13 @@ class Rewriter:
         return _SPACE.sub(" ", content).strip() if isinstance(content, str) else None
 
     def _open(self) -> Any:
-        if self._client is None:
-            import openai  # noqa: PLC0415  # only with the extra
+        import openai  # noqa: PLC0415  # only with the extra
 
-            key = self._settings.api_key
-            self._client = openai.AsyncOpenAI(
-                api_key=key.get_secret_value() if key else "",
-                base_url=self._settings.base_url or None,
-                timeout=self._settings.timeout_seconds,
-                max_retries=0,
-            )
-        return self._client
+        key = self._settings.api_key
+        self._client = openai.AsyncOpenAI(
+            api_key=key.get_secret_value() if key else "",
+            base_url=self._settings.base_url or None,
+            timeout=self._settings.timeout_seconds,
+            max_retries=0,
+        )
+        return self._client.chat.completions

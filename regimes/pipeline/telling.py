@@ -23,9 +23,10 @@ _log = structlog.get_logger(__name__)
 def shipped_table(path: Path | None = None) -> ScoreTable | None:
     """The table that came with the program; None where it is not there or of another release."""
     try:
-        return read_table((path or shipped_config(SHIPPED)).read_bytes())
+        table = read_table((path or shipped_config(SHIPPED)).read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
+    return msgspec.structs.replace(table, shipped=True)
 
 
 def read_table(body: bytes) -> ScoreTable:

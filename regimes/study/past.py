@@ -82,11 +82,13 @@ def replayed(
     """What a run over a source would have seen and said. Raises ConfigError and DataError as `replay`."""
     done = replay(source, settings, from_ms, to_ms, progress=progress)
     begin_ms = done.from_ms - BEFORE_MS
-    builder, gaps = SeriesBuilder(done.symbols, begin_ms, done.to_ms), list[FeedGap]()
-    for observation in source.observations(begin_ms, done.to_ms, done.symbols):
+    builder = SeriesBuilder(done.symbols, begin_ms, done.to_ms)
+    gaps: dict[tuple[str, str | None, int], FeedGap] = {}
+    # A bar that closes with the span is known at its end.
+    for observation in source.observations(begin_ms, done.to_ms + 1, done.symbols):
         builder.take(observation)
-        if isinstance(observation, FeedGap) and observation.to_ms is not None:
-            gaps.append(observation)
+        if isinstance(observation, FeedGap):
+            gaps[observation.kind, observation.symbol, observation.from_ms] = observation
     states = [body(item.event) for item in done.events]
     return Past(
         source=source.name,
@@ -100,7 +102,7 @@ def replayed(
         sendings=[
             _sending(message.ts_ms, message.event, message.decision.endpoint) for message in done.messages
         ],
-        gaps=gaps,
+        gaps=list(gaps.values()),
     )
 
 

@@ -15,7 +15,7 @@ _SHOWN: Final = 10
 
 
 class Happened(msgspec.Struct, frozen=True, gc=False):
-    """An event, and the engine's time when it left. after: how many observations had been taken by then."""
+    """An event, and when it left. after: how many observations had been taken by then."""
 
     ts_ms: int
     event: Event
@@ -38,10 +38,14 @@ class Player:
         """The first few of what the intake refused; how many of each kind the intake counts."""
         self._interval_ms = interval_ms
         self._happened: list[Happened] = []
+        # What has come since the features were asked when a Tick is due; None before they were.
+        self._since: set[type[Observation]] | None = None
+        self._now_ms = engine.now_ms
         begin_ms = max(from_ms, engine.now_ms)
         self._next_ms = (begin_ms // interval_ms + 1) * interval_ms
-        self._ticked_ms = begin_ms
-        self._step(Tick(begin_ms))
+        if engine.now_ms < from_ms:
+            self._step(Tick(from_ms), from_ms)
+        self._ticked_ms = engine.intake.ticked_ms or begin_ms
 
     def play(self, observations: Iterable[Observation], to_ms: int) -> Iterator[Happened]:
         """Take everything known before `to_ms`, and let time pass up to it; gives events as they leave."""
@@ -52,7 +56,7 @@ class Player:
             if known_ms >= self._next_ms:
                 self._pass(known_ms)
             self.taken += 1
-            self._step(observation)
+            self._step(observation, known_ms)
             if self._happened:
                 yield from self._leave()
         self._pass(to_ms)
@@ -68,24 +72,34 @@ class Player:
 
     def _pass(self, to_ms: int) -> None:
         """Let time pass, so that what comes next meets the engine as a run would have."""
-        while (at_ms := max(self._on_grid(self.engine.due_ms()), self._next_ms)) <= to_ms:
+        while (at_ms := max(self._on_grid(self._due_ms()), self._next_ms)) <= to_ms:
             self._tick(at_ms)
         latest_ms = to_ms // self._interval_ms * self._interval_ms
-        if to_ms - self._ticked_ms > AHEAD_MS:
-            self._tick(latest_ms)
-        self._next_ms = max(self._next_ms, latest_ms + self._interval_ms)
+        next_ms = latest_ms + self._interval_ms
+        if next_ms - self._ticked_ms > AHEAD_MS:
+            self.engine.skip_to(latest_ms)
+            self._ticked_ms = latest_ms
+        self._next_ms = max(self._next_ms, next_ms)
+
+    def _due_ms(self) -> int:
+        due_ms = self.engine.due_ms(self._since)
+        self._since = set()
+        return due_ms
 
     def _on_grid(self, ts_ms: int) -> int:
         return -(-ts_ms // self._interval_ms) * self._interval_ms
 
     def _tick(self, ts_ms: int) -> None:
         self._ticked_ms, self._next_ms = ts_ms, ts_ms + self._interval_ms
-        self._step(Tick(ts_ms))
+        self._step(Tick(ts_ms), ts_ms)
 
-    def _step(self, observation: Observation) -> None:
+    def _step(self, observation: Observation, known_ms: int | None = None) -> None:
         outcome = self.engine.step(observation)
+        if self._since is not None:
+            self._since.add(type(observation))
+        self._now_ms = max(self._now_ms, self.engine.now_ms if known_ms is None else known_ms)
         for event in outcome.events:
-            self._happened.append(Happened(self.engine.now_ms, event, self.taken))
+            self._happened.append(Happened(self._now_ms, event, self.taken))
         if outcome.rejected is not None and len(self.rejections) < _SHOWN:
             self.rejections.append(outcome.rejected)
 

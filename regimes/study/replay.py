@@ -1,7 +1,7 @@
 """A stretch of the past through the same engine, rules and policy as a run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -12,10 +12,11 @@ from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
-from regimes.features.base import Feature
+from regimes.features.base import Feature, FeatureSettings, Universe
 from regimes.history import Recorded, Source
 from regimes.intake import Rejection
 from regimes.observations import Liquidation, Observation
+from regimes.pipeline.basis import feature_settings
 from regimes.study.player import Happened, Player
 from regimes.study.verdicts import Message, judge, one_for_all
 from regimes.timeframe import DAY_MS, HOUR_MS, known_at_ms
@@ -30,7 +31,7 @@ Progress: TypeAlias = Callable[[int], None]
 class Replay(msgspec.Struct, frozen=True):
     """What a run over a span of the past would have said.
 
-    events: in order, with the engine's time when each left. decisions, messages: what the policy answered. rejected: how
+    events: in order, each with the time when it left. decisions, messages: what the policy answered. rejected: how
     many observations the intake refused, by kind and reason; rejections: the first few of them.
     """
 
@@ -63,48 +64,92 @@ def replay(
     features: the installed ones. routes: one endpoint for everything. The same in, the same out.
     Raises ConfigError for symbols the source lacks and a span it does not cover, DataError as the source.
     """
-    watched = choose_symbols(source, settings, symbols)
-    from_ms, to_ms = choose_span(source, from_ms, to_ms)
-    engine = Engine.build(features or installed(), settings.universe(watched), settings.sections())
-    engine.hush()
-    player = Player(engine, interval_ms=interval_ms(settings), from_ms=from_ms - BEFORE_MS)
-    whole = source if isinstance(source, Recorded) and source.is_whole else None
-    if whole is not None:
-        history = whole.steps(whole.span()[0], to_ms)
-    else:
-        history = before_and_after(source, engine, from_ms, to_ms, watched)
-    stream = history if progress is None else _watched(history, progress)
-    happened = player.play(stream, to_ms) if whole is None else player.follow(stream)
-    # What was open before is known to the policy of a run only if it was told of it: so it is not here either.
-    events = [item for item in happened if item.ts_ms >= from_ms]
+    kinds = tuple(features or installed())
+    stretch = choose_stretch(source, settings, from_ms, to_ms, symbols=symbols, features=kinds)
+    ran = run(source, stretch, kinds, feature_settings(settings), progress=progress)
     alerting = settings.alerting
-    judged = judge(events, alerting, routes or one_for_all(alerting), to_ms)
+    judged = judge(ran.events, alerting, routes or one_for_all(alerting), stretch.to_ms)
     return Replay(
-        watched,
-        from_ms,
-        to_ms,
-        events,
+        stretch.universe.symbols,
+        stretch.from_ms,
+        stretch.to_ms,
+        ran.events,
         judged.decisions,
         judged.messages,
-        player.taken,
-        Counter({(kind, reason.value): n for (kind, reason), n in engine.intake.rejected.items()}),
-        player.rejections,
+        ran.observations,
+        ran.rejected,
+        ran.rejections,
     )
 
 
-def interval_ms(settings: Settings) -> int:
-    """Return the grid of time a run with these settings has."""
-    return max(1, round(settings.pipeline.interval_seconds * 1000))
+class Stretch(msgspec.Struct, frozen=True):
+    """What is replayed, of whom, and on which grid of time. begin_ms: from when on history goes in."""
+
+    universe: Universe
+    begin_ms: int
+    from_ms: int
+    to_ms: int
+    interval_ms: int
 
 
-def before_and_after(
-    source: Source, engine: Engine, from_ms: int, to_ms: int, symbols: Sequence[str]
-) -> Iterator[Observation]:
-    """Give the span, and before it what the features need, without liquidations no window can hold any more."""
-    longest_ms = max((need.span_ms for need in engine.needs()), default=0)
-    begin_ms = from_ms - max(longest_ms + HOUR_MS, BEFORE_MS)
-    judged_ms = from_ms - BEFORE_MS
-    for observation in source.observations(begin_ms, to_ms, symbols):
+class Ran(msgspec.Struct, frozen=True):
+    """What an engine said over a stretch; fields as in `Replay`."""
+
+    events: Sequence[Happened]
+    observations: int
+    rejected: Counter[tuple[str, str]]
+    rejections: Sequence[Rejection]
+
+
+def run(
+    source: Source,
+    stretch: Stretch,
+    features: Sequence[type[Feature]],
+    sections: Mapping[str, FeatureSettings],
+    *,
+    progress: Progress | None = None,
+) -> Ran:
+    """Run these features over a stretch. Each says what it says beside all others: none knows of another."""
+    engine = Engine.build(features, stretch.universe, sections)
+    engine.hush()
+    player = Player(engine, interval_ms=stretch.interval_ms, from_ms=stretch.from_ms - BEFORE_MS)
+    whole = source if isinstance(source, Recorded) and source.is_whole else None
+    history = whole.steps(whole.span()[0], stretch.to_ms) if whole is not None else _history(source, stretch)
+    stream = history if progress is None else _watched(history, progress)
+    happened = player.play(stream, stretch.to_ms) if whole is None else player.follow(stream)
+    # What was open before is known to the policy of a run only if it was told of it: so it is not here either.
+    events = [item for item in happened if item.ts_ms >= stretch.from_ms]
+    rejected = Counter({(kind, reason.value): n for (kind, reason), n in engine.intake.rejected.items()})
+    return Ran(events, player.taken, rejected, player.rejections)
+
+
+def choose_stretch(
+    source: Source,
+    settings: Settings,
+    from_ms: int | None,
+    to_ms: int | None,
+    *,
+    symbols: Sequence[str] | None,
+    features: Sequence[type[Feature]],
+) -> Stretch:
+    """Return what to replay, with the history all these features need. Raises ConfigError as `replay`."""
+    universe = settings.universe(choose_symbols(source, settings, symbols))
+    begin_ms, end_ms = choose_span(source, from_ms, to_ms)
+    needs = Engine.build(features, universe, feature_settings(settings)).needs()
+    longest_ms = max((need.span_ms for need in needs), default=0)
+    return Stretch(
+        universe,
+        begin_ms - max(longest_ms + HOUR_MS, BEFORE_MS),
+        begin_ms,
+        end_ms,
+        max(1, round(settings.pipeline.interval_seconds * 1000)),
+    )
+
+
+def _history(source: Source, stretch: Stretch) -> Iterator[Observation]:
+    """The span and what comes before it, without liquidations no window can hold any more."""
+    judged_ms = stretch.from_ms - BEFORE_MS
+    for observation in source.observations(stretch.begin_ms, stretch.to_ms, stretch.universe.symbols):
         if not isinstance(observation, Liquidation) or observation.ts_ms >= judged_ms:
             yield observation
 

@@ -18,7 +18,7 @@ from regimes.events import EventBody
 from regimes.web.access import STATE_KEY, Access
 from regimes.web.api import Stream, handler_of
 from regimes.web.board import Board
-from regimes.web.guard import SCRAPE_PATH, STREAM_PATH, Guard
+from regimes.web.guard import SCRAPE_PATH, SESSION_PATH, STREAM_PATH, Guard
 from regimes.web.hub import Hub
 from regimes.web.live import Live
 from regimes.web.metrics import Metrics
@@ -106,7 +106,7 @@ class WebServer:
         app.router.add_get("/api/openapi.json", partial(answer, payload=description))
         app.router.add_get(STREAM_PATH, Stream(self.hub, self._settings.max_streams).handle, allow_head=False)
         pages = self._pages
-        app.router.add_get("/api/session", pages.session)
+        app.router.add_get(SESSION_PATH, pages.session)
         app.router.add_get("/healthz", pages.healthz)
         app.router.add_get("/readyz", pages.readyz)
         app.router.add_get(SCRAPE_PATH, self.metrics.handle)

@@ -12,6 +12,7 @@ from regimes.web.log import EventLog
 from regimes.web.shapes import Tape
 
 MOST_IN_FRAME: Final = 200
+WHOLE_S: Final = 0.5
 MOST_AT_ONCE: Final = 32_768
 """Bytes of events that go into one write."""
 
@@ -50,6 +51,16 @@ class Part(NamedTuple):
     state: str
 
 
+class Whole(NamedTuple):
+    """Everything a reader needs to begin with, as it was at one moment. cursor, state: place in the log."""
+
+    made_at: float
+    turn: int
+    cursor: int
+    state: str
+    frames: dict[str, bytes]
+
+
 class Channel:
     """Begins as of a turn of the engine whose state its first reader has.
 
@@ -67,6 +78,19 @@ class Channel:
         self.tape = LiquidationTape(view)
         self._turn = turn
         self._due_at = 0.0
+        self._whole: Whole | None = None
+
+    def whole(self, live: Live, log: EventLog, now: float) -> Whole:
+        """The present state, kept a moment: many readers come and come back together, and what is to say may be long.
+
+        Never from before the last readings frame, so that with the next one a reader knows everything, nor from before
+        the last event.
+        """
+        found = self._whole
+        is_old = found is None or now - found.made_at > WHOLE_S
+        if found is None or is_old or found.turn < self._turn or found.cursor != log.head:
+            found = self._whole = Whole(now, live.turn, log.head, log.state, {})
+        return found
 
     @property
     def is_empty(self) -> bool:

@@ -24,6 +24,7 @@ SMALL_BYTES: Final = 65_536
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 SIGN_IN_PATHS: Final = frozenset({"/login", "/logout"})
 SCRAPE_PATH: Final = "/metrics"
+SESSION_PATH: Final = "/api/session"
 STREAM_PATH: Final = "/api/stream"
 PAGES: Final = frozenset(
     {"/", "/realtime", "/deliveries", "/index.html", "/realtime.html", "/deliveries.html"}
@@ -103,7 +104,7 @@ class Guard:
             raise ProblemError(401, "the token is wrong", WWW_Authenticate="Bearer")
         if request.method not in _SAFE:
             self._check_from_us(request, rights)
-        if path.startswith("/api/"):
+        if path.startswith("/api/") and path != SESSION_PATH:
             self._check_rights(request, rights)
 
     def _check_rights(self, request: web.Request, rights: Rights) -> None:

@@ -17,7 +17,7 @@ import structlog
 from regimes.clock import SystemClock
 from regimes.events import EventBody
 from regimes.web.channel import Channel
-from regimes.web.client import Client, View
+from regimes.web.client import Client, View, offer
 from regimes.web.frames import HEARTBEAT, RETRY_MS, frame, parse_state, retry, state_of
 from regimes.web.live import Live
 from regimes.web.log import EventLog
@@ -167,19 +167,25 @@ class Hub:
 
     def _greet(self, client: Client, symbols: list[str], *, resume: str) -> None:
         """Write the snapshot and let the reader into its channel, with nothing in between."""
-        features = self._live.features(symbols) if symbols else _NOTHING_YET
-        shown = [event for event in self.log.open_events.values() if client.view.shows_event(event)]
+        channel = self._channel(client.view)
+        whole = channel.whole(self._live, self.log, self._real.monotonic())
+        if resume not in whole.frames:
+            whole.frames[resume] = self._snapshot(client.view, symbols, resume, whole.state)
+        if resume != "resumed":
+            client.cursor, client.state = whole.cursor, whole.state
+        client.write(whole.frames[resume])
+        self.counts.deliveries += 1
+        channel.put(client)
+
+    def _snapshot(self, view: View, symbols: list[str], resume: str, state: str) -> bytes:
+        shown = [event for event in self.log.open_events.values() if view.shows_event(event)]
         whole = {
             "resume": resume,
             "status": self._live.status(),
-            "features": features,
+            "features": self._live.features(symbols) if symbols else _NOTHING_YET,
             "open_events": shown,
         }
-        if resume != "resumed":
-            client.cursor, client.state = self.log.head, self.log.state
-        client.write(frame("snapshot", whole, client.state if resume != "resumed" else ""))
-        self.counts.deliveries += 1
-        self._channel(client.view).put(client)
+        return frame("snapshot", whole, state if resume != "resumed" else "")
 
     def _channel(self, view: View) -> Channel:
         found = self._channels.get(view)
@@ -220,14 +226,11 @@ class Hub:
     async def _give(self, clients: Iterable[Client], made: bytes, frames: int) -> list[Client]:
         """Write to each reader, other tasks get a turn after some; those that did not take it."""
         refused: list[Client] = []
-        if not made:
-            return refused
-        everybody = [*clients]
-        for number, client in enumerate(everybody, start=1):
-            if not client.offer(made):
-                refused.append(client)
-            if number % TURN_CLIENTS == 0:
+        everybody = [*clients] if made else []
+        for start in range(0, len(everybody), TURN_CLIENTS):
+            if start:
                 await asyncio.sleep(0)
+            refused += offer(made, everybody[start : start + TURN_CLIENTS])
         self.counts.deliveries += (len(everybody) - len(refused)) * frames
         return refused
 
@@ -260,7 +263,7 @@ class Hub:
 
     async def _attend(self, channel: Channel, client: Client, now: float) -> None:
         """See whether a reader that was behind has caught up, or never will."""
-        if client.is_eased and not client.is_gone:
+        if client.is_eased and not client.is_closing():
             symbols = self._shown(client.view)
             await self._live.encode(symbols)
             delayed = self.log.head - client.cursor
@@ -268,7 +271,7 @@ class Hub:
             client.behind_since, client.conflated = None, 0
             client.write(frame("status", status))
             if symbols:
-                client.write(frame("features", self._live.features(symbols)))
+                client.write(self._all_features(channel, symbols))
             channel.put(client)
             self._go_on(client)
         elif client.behind_since is not None and now - client.behind_since > STUCK_S:
@@ -276,12 +279,18 @@ class Hub:
             client.abort()
             self.leave(client)
 
+    def _all_features(self, channel: Channel, symbols: list[str]) -> bytes:
+        frames = channel.whole(self._live, self.log, self._real.monotonic()).frames
+        if "features" not in frames:
+            frames["features"] = frame("features", self._live.features(symbols))
+        return frames["features"]
+
     def _to_all(self, now: float) -> list[bytes]:
         """What everybody gets now and then: how live everything is, a sign of life. Those that went are forgotten."""
         frames: list[bytes] = []
         if now - self._looked_at >= LOOK_S:
             self._looked_at = now
-            for client in [client for client in self._clients if client.is_gone]:
+            for client in [client for client in self._clients if client.is_closing()]:
                 self.leave(client)
             frames += self._status(now)
         if now - self._beaten_at >= HEARTBEAT_S:
@@ -306,7 +315,7 @@ class Hub:
         """Give a reader what it missed, and let it go on with the log; where storage cannot, it begins anew."""
         try:
             missed = await asked
-            if missed is None and not client.is_gone:
+            if missed is None and not client.is_closing():
                 self._greet(client, self._shown(client.view), resume="lost")
             await self._catch_up(client, missed or [])
         except Exception:  # noqa: BLE001  # whatever it is
@@ -318,7 +327,7 @@ class Hub:
         """Write what was missed, page by page, as fast as it is taken; then events from the log, none of these again."""
         self.counts.resumed += 1
         written: deque[str] = deque(maxlen=2 * PAGE)
-        while page and not client.is_gone:
+        while page and not client.is_closing():
             for event in page:
                 await self._give_missed(client, event)
                 written.append(client.state)
@@ -329,7 +338,7 @@ class Hub:
         self._go_on(client)
 
     async def _give_missed(self, client: Client, event: EventBody) -> None:
-        while client.is_full and not client.is_gone:
+        while client.is_full and not client.is_closing():
             self._is_behind(client)
             await asyncio.sleep(PERIOD_S)
         client.state = state_of(event)

@@ -19,7 +19,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 # Comments and indentation are a tenth of our scripts on the wire; each line keeps its number.
-_UNREAD: Final = re.compile(rb"^[ \t]*(?://.*|/\*\*.*\*/[ \t]*)$|^[ \t]+", re.MULTILINE)
+_UNREAD: Final = re.compile(rb"^[ \t]*(?://.*|/\*\*.*\*/[ \t]*)$|^[ \t]+|(?<=[;{,]) // .*$", re.MULTILINE)
 _TEXT: Final = ("text/", "application/json", "image/svg")
 
 

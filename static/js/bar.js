@@ -1,12 +1,12 @@
 // What every page has: the bar, the headline, and the line to the service.
 import { connect } from "./connection.js";
-import { byId, h, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { byId, h, localTime, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
+import { isJudged, isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
 import { liveness, marketLevel, marketWhy } from "./truth.js";
 import { startVoice } from "./voice.js";
 
-const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+const clock = (ms) => localTime(ms, "short");
 const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 /** seconds: how often the page wants readings, null for the visitor's choice. */
@@ -73,6 +73,11 @@ function startHeadline(say) {
   const badge = byId("market");
   let before = "";
   view(["features"], () => {
+    if (!isJudged()) {
+      setBadge(badge, "off", "unknown");
+      setText(byId("summary"), "No signal has a value yet, so the state of the market is not known.");
+      return;
+    }
     const { state } = market.features.market;
     const why = `Market ${state}: ${marketWhy(market.features.market)}.`;
     setBadge(badge, marketLevel(state), state);

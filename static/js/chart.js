@@ -1,7 +1,7 @@
 // Candles of one symbol with what happened to it: volatility bands, liquidations, events, support and resistance.
 import { get } from "./api.js";
 import { bandLayer, hatchLayer } from "./chart-layers.js";
-import { h, row, setAttribute, setText, timeElement } from "./dom.js";
+import { h, localTime, row, setAttribute, setText, timeElement } from "./dom.js";
 import { market, now, view } from "./store.js";
 import { compact, isNumber, number, price, usd } from "./words.js";
 
@@ -14,7 +14,6 @@ const LEVELS = 2;
 const BANDS = { HIGH_VOL: "high", EXPLOSIVE: "explosive", EXTREME: "extreme" };
 const DAY_MS = 86_400_000;
 const RANK = { INFO: 1, WARNING: 2, CRITICAL: 3 };
-const LOCAL = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
 const TICKS = [{ year: "numeric" }, { month: "short" }, { day: "numeric", month: "short" }, { hour: "2-digit", minute: "2-digit", hour12: false }];
 
 const colours = new Map(); // of the present theme; canvas needs the colours themselves
@@ -86,6 +85,7 @@ export class Chart {
       if (key !== this.#key) return;
       this.#bars = bars;
       this.#draw();
+      if (!bars.length) this.#headless();
     } catch (error) {
       if (!this.#bars.length) setText(this.readout, `No bars: ${error.message}`);
     } finally {
@@ -119,7 +119,7 @@ export class Chart {
       autoSize: true,
       rightPriceScale: { minimumWidth: 76, scaleMargins: { top: 0.12, bottom: 0.06 } },
       layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, panes: { enableResize: false } },
-      localization: { timeFormatter: (time) => LOCAL.format(time * 1000) },
+      localization: { timeFormatter: (time) => localTime(time * 1000, "day") },
       timeScale: { timeVisible: true, secondsVisible: false, rightOffset: ROOM, tickMarkFormatter: tick },
       crosshair: { mode: 0 },
     });
@@ -254,6 +254,12 @@ export class Chart {
     this.#head(last);
   }
 
+  #headless() {
+    setText(this.title.name, `${this.symbol} · ${this.timeframe}`);
+    for (const part of [this.title.price, this.title.moved]) setText(part, "");
+    setText(this.readout, "No bars yet: they come with the history.");
+  }
+
   #head(last) {
     const { name, price: cost, moved } = this.title;
     setText(name, `${this.symbol} · ${this.timeframe}`);
@@ -288,7 +294,7 @@ function sentence(bar) {
   const state = bar.vol_regime ? `, ${bar.vol_regime}` : "";
   const lost = bar.long_usd || bar.short_usd ? `, liquidated: longs ${usd(bar.long_usd)}, shorts ${usd(bar.short_usd)}` : "";
   const draft = bar.closed ? "" : " (not closed)";
-  return `${LOCAL.format(bar.open_ms)}${draft}: open ${price(bar.open)}, high ${price(bar.high)}, low ${price(bar.low)}, close ${price(bar.close)}${state}${lost}`;
+  return `${localTime(bar.open_ms, "day")}${draft}: open ${price(bar.open)}, high ${price(bar.high)}, low ${price(bar.low)}, close ${price(bar.close)}${state}${lost}`;
 }
 
 function bandsOf(bars) {

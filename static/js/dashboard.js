@@ -41,6 +41,7 @@ async function begin() {
     grid.draw();
   }
   mark("events");
+  byId("content").append(scorePanel());
   const chart = new Chart(place, await chartLibrary(), { say, title: byId("chart-title"), open: (id) => stream.open(id) });
   const choose = () => {
     symbol.value = chosen("symbol", symbols());
@@ -66,6 +67,12 @@ function startHaste() {
     }
   };
   on("event", () => (timer ??= setTimeout(read, HASTE_MS)));
+}
+
+function scorePanel() {
+  const place = h("div", {});
+  const inside = h("details", { ontoggle: async () => inside.open && (await import("./score.js")).showScore(place) }, h("summary", {}, h("h2", { id: "score-title" }, "What followed")), place);
+  return h("section", { class: "panel", id: "score", "aria-labelledby": "score-title" }, inside);
 }
 
 const chosen = (name, values) => (values.includes(preference(name)) ? preference(name) : values[0]);

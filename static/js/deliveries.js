@@ -8,8 +8,9 @@ import { isPaused, market, on, view } from "./store.js";
 import { levelOf } from "./truth.js";
 import { duration, number, phrase } from "./words.js";
 
-const PAGE = 50;
+const PAGE = 25;
 const RELOAD_MS = 5000;
+const OUTCOMES = { permanent: "refused for good", retry: "failed", ambiguous: "without answer" };
 const PHASES = {
   closed: ["calm", "works"],
   half_open: ["warning", "being tried"],
@@ -76,7 +77,7 @@ function fill(body, items, build, none) {
 
 const writes = () => market.status?.writes !== false;
 const button = (words, label, act) => h("button", { type: "button", "aria-label": label, disabled: !writes(), onclick: act }, words);
-const counts = (map) => Object.entries(map).filter(([, count]) => count).map(([name, count]) => `${number(count, 0)} ${name}`).join(", ") || "none";
+const counts = (map) => Object.entries(map).filter(([, count]) => count).map(([name, count]) => `${number(count, 0)} ${OUTCOMES[name] ?? name}`).join(", ") || "none";
 
 async function readEndpoints(body, told, again) {
   const { endpoints } = await get("/api/endpoints");

@@ -63,9 +63,18 @@ export function timeElement(ms, style = "time") {
   return node;
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const SHORT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
-const DAY = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
+const TIME = { hour: "2-digit", minute: "2-digit", hour12: false };
+const STYLES = { time: { ...TIME, second: "2-digit" }, short: TIME, day: { ...TIME, day: "2-digit", month: "short" } };
+const formats = new Map(); // each takes milliseconds to make
+
+/** A moment in local time: `time` with seconds, `short` without, `day` with its day. */
+export function localTime(ms, style = "time") {
+  if (!formats.has(style)) formats.set(style, new Intl.DateTimeFormat(undefined, STYLES[style]));
+  return formats.get(style).format(ms);
+}
+
+// Each in a task of its own while the first data are on their way, not all in the first drawing.
+for (const style of Object.keys(STYLES)) setTimeout(() => localTime(0, style));
 
 export function setTime(node, ms, style = "time") {
   const moment = new Date(ms);
@@ -74,5 +83,5 @@ export function setTime(node, ms, style = "time") {
   node.dateTime = iso;
   node.dataset.style = style;
   node.title = `${iso.replace("T", " ").replace(/\.\d+Z$/, "")} UTC`;
-  node.textContent = ({ day: DAY, short: SHORT }[style] ?? CLOCK).format(moment);
+  node.textContent = localTime(moment, style);
 }

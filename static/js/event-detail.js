@@ -15,15 +15,16 @@ export function detail(event) {
   const sent = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
   const record = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
   const draw = (newer) => {
+    const words = h("p", { class: "quiet" }, newer.narrative || newer.description || "");
     node.replaceChildren(
-      h("div", { class: "wide" }, h("h3", {}, "Why"), h("p", {}, newer.why), newer.description ? h("p", { class: "quiet" }, newer.description) : null),
+      h("div", { class: "wide" }, h("h3", {}, "Why"), h("p", {}, newer.why), words),
       part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), newer.phase === "opened" ? null : [`, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"), ` after ${duration(Date.parse(newer.timestamp) - Date.parse(newer.started))}`])),
       part("Track record", record),
       part("Deliveries", sent),
       h("div", { class: "wide" }, h("h3", {}, "Data"), facts(newer.data)),
       h("div", { class: "wide" }, h("h3", {}, "Silence its like"), silenceButtons(newer, told), told),
     );
-    readDeliveries(newer, sent, told);
+    readDeliveries(newer, sent, words, told);
     readRecord(newer, record);
   };
   draw(event);
@@ -71,9 +72,10 @@ function silence(event, hours, told) {
   });
 }
 
-async function readDeliveries(event, place, told) {
+async function readDeliveries(event, place, words, told) {
   try {
-    const { decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
+    const { event: whole, decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
+    if (whole?.narrative) words.textContent = whole.narrative;
     const lines = byEndpoint(deliveries).map((each) => deliveryLine(each, told));
     const unsent = decisions.filter((each) => each.action in UNSENT).slice(-3);
     lines.push(...unsent.map((each) => h("li", { class: "quiet" }, `${each.endpoint}: ${UNSENT[each.action]}, ${each.words}`)));
@@ -111,19 +113,21 @@ export function replay(delivery, told) {
   });
 }
 
-async function readRecord(event, place) {
-  if (event.track_record) {
-    place.replaceChildren(facts(event.track_record));
-    return;
+/** What followed earlier events like this one, and how many of its type there were lately. */
+async function readRecord({ event_type: type, track_record: known }, place) {
+  const parts = [];
+  if (known?.words) {
+    const { words, like_this: like, since, until, shipped } = known;
+    parts.push(h("p", {}, words), h("p", { class: "quiet" }, `${like}; ${since} to ${until}, ${shipped ? "public data" : "your own events"}.`));
   }
   try {
     const { days, tracks } = await get("/api/score");
-    const track = tracks.find((each) => each.event_type === event.event_type);
-    if (!track) place.replaceChildren(h("p", { class: "quiet" }, `No other of its kind in ${days} days.`));
-    else place.replaceChildren(h("p", {}, recordOf(track, days)));
+    const track = tracks.find((each) => each.event_type === type);
+    parts.push(h("p", { class: parts.length ? "quiet" : null }, track ? recordOf(track, days) : `No other of its kind in ${days} days.`));
   } catch (error) {
-    place.replaceChildren(h("p", { class: "quiet" }, `Not known now: ${error.message}`));
+    parts.push(h("p", { class: "quiet" }, `Not known now: ${error.message}`));
   }
+  place.replaceChildren(...parts);
 }
 
 function recordOf({ episodes, open, by_severity: severity, median_hours: hours }, days) {

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { startPage } from "./bar.js";
 import { card } from "./cards.js";
 import { outcome } from "./dialog.js";
-import { arrange, badge, byId, h, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { arrange, badge, byId, h, localTime, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
 import { market, now, symbols, takeFeatures, takeLiquidations, view } from "./store.js";
 import { levelOf, tell } from "./truth.js";
@@ -85,7 +85,7 @@ function offer(select) {
 async function refreshNow(told) {
   try {
     takeFeatures(await get("/api/features"));
-    told.say(`Read at ${new Date().toLocaleTimeString([], { hour12: false })}.`);
+    told.say(`Read at ${localTime(Date.now())}.`);
   } catch (error) {
     told.say(`Not read: ${error.message}`, true);
   }

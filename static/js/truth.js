@@ -33,10 +33,17 @@ export function tell(key, signal, now) {
   return said;
 }
 
+/** What the calibrated layer expects of the next day, with its uncertainty; nothing where it does not speak. */
+function nextDay(v) {
+  if (!isNumber(v.forecast_24h)) return "";
+  const span = ` · next 24 h ${percent(v.forecast_24h)} (${percent(v.forecast_24h_low)} to ${percent(v.forecast_24h_high)})`;
+  return isNumber(v.p_extreme) ? `${span} · p 24 h extreme ${percent(v.p_extreme, 0)}` : span;
+}
+
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
-    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}`,
+    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}${nextDay(v)}`,
   }),
   funding: (f) => ({
     word: phrase(f.band ?? (f.is_anomaly ? "anomaly" : "normal")),

@@ -11,6 +11,8 @@ function digits(least, most) {
   return formats.get(key);
 }
 
+setTimeout(() => digits(0, 2)); // the first takes milliseconds
+
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function number(value, most = 2, least = 0) {
@@ -82,7 +84,7 @@ const FORMATS = [
   [/_hours$/, (value) => duration(value * 3_600_000)],
   [/_minutes$/, (value) => `${number(value, 0)} min`],
   [/share/, (value) => percent(value, 3)],
-  [/(^|_)(coverage|confidence|persistence)$|^volatility_|^baseline_/, (value) => percent(value, 1)],
+  [/(^|_)(coverage|confidence|persistence)$|^volatility_|^baseline_|^forecast_|^p_|_probability$/, (value) => percent(value, 1)],
   [/(rate|rate_8h|mean_8h|std_8h)$/, (value) => `${number(value * 100, 4)} %`],
   [/(price|level|levels)$/, price],
 ];

@@ -135,7 +135,7 @@ def server(request: pytest.FixtureRequest) -> PrivatePostgres | None:
     return found
 
 
-@pytest.mark.timeout(120 + 15 * KILLS)
+@pytest.mark.timeout(300 + 15 * KILLS)
 async def test_nothing_is_lost_and_nothing_told_twice_however_often_the_service_is_killed(
     server: PrivatePostgres | None, tmp_path: Path
 ) -> None:

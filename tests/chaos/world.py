@@ -208,8 +208,9 @@ class Service:
         return self.heard(event, **fields)[seen]
 
     async def is_live(self) -> None:
-        """Wait until liquidations flow."""
+        """Wait until liquidations flow and are judged."""
         await self.says("stream_connected", within_s=100, line=READY)
+        await self.says("warmed_up", within_s=100)
 
     def heard(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """Lines of the log so far."""

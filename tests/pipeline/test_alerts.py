@@ -77,14 +77,15 @@ async def test_a_cascade_on_the_wire_is_stored_decided_and_delivered(tmp_path: P
 
 
 async def test_subscribers_hear_of_events_once_they_are_on_disk(tmp_path: Path, hook: Receiver) -> None:
-    heard: list[bool] = []
+    heard: list[str] = []
     async with market() as (exchange, clock):
         settings = settings_with(exchange, tmp_path, hook.base, **CASCADES)
         async with living(settings, clock) as life:
-            life.alerts.on_written(lambda written: heard.append(bool(written.events)))
+            life.alerts.on_written(lambda written: heard.extend(event.event_type for event in written.events))
             await exchange.faults.burst(60, symbol_ids=["BTCUSDT"])
-            await life.until(lambda: heard)
-            page = await life.alerts.storage.events(EventQuery(symbol="BTC/USDT"))
+            await life.until(lambda: CASCADE in heard)
+            query = EventQuery(symbol="BTC/USDT", event_type=CASCADE)
+            page = await life.alerts.storage.events(query)
     assert len(page.events) == 1
 
 

@@ -82,7 +82,7 @@ async def test_liquidations_that_come_while_history_is_fetched_are_taken_once_it
 ) -> None:
     async with exchange_on_loopback(speed=1.0, running=True) as (exchange, clock):
         began_ms = clock.now_ms()
-        exchange.faults.http.add(503, path="/api/v3/klines")
+        exchange.faults.http.add(429, path="/api/v3/klines", times=1, retry_after_s=15)
         pipeline = Pipeline(settings_for(exchange, tmp_path), clock=clock)
         gaps = list[FeedGap]()
         pipeline.subscribe(on_batch=lambda batch: gaps.extend(batch.gaps))
@@ -93,8 +93,7 @@ async def test_liquidations_that_come_while_history_is_fetched_are_taken_once_it
             await until(lambda: heard(pipeline, "liquidation") >= sent, task)
             assert not pipeline.live.is_set()
             assert not up(pipeline, "candle")
-            exchange.faults.http.clear()
-            await until(lambda: connected(pipeline), task)
+            await until(lambda: connected(pipeline), task, timeout_s=60)
             await until(lambda: len(pipeline.queue) == 0, task)
             accepted = pipeline.engine.intake.accepted["liquidation"]
             assert not pipeline.engine.intake.rejected

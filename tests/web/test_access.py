@@ -117,7 +117,12 @@ async def test_every_api_route_needs_the_token(tmp_path: Path) -> None:
         for path in ("/api/stream", "/api/openapi.json", "/metrics"):
             assert (await running.get(path))[0] == 401, path
         for path in ("/healthz", "/api/session"):
-            assert (await running.get(path))[0] == (401 if path == "/api/session" else 200)
+            assert (await running.get(path))[0] == 200, path
+        assert (await running.get("/api/session"))[1] == {
+            "signed_in": False,
+            "token_needed": True,
+            "writes": False,
+        }
         assert (await running.get("/api/features", headers=BEARER))[0] == 200
 
 

@@ -232,7 +232,9 @@ async def test_an_event_opens_to_its_decisions_and_deliveries(running: WithRecei
     await running.emit(made)
     await running.receiver.requests(1)
     _, whole, _ = await running.get(f"/api/events/{made.id}")
-    assert whole["event"] == msgspec.to_builtins(body(made))
+    told = running.alerts.telling.enrich(body(made))
+    assert told.narrative
+    assert whole["event"] == msgspec.json.decode(msgspec.json.encode(told))
     assert [(one["action"], one["reason"]) for one in whole["decisions"]] == [("send", "opened")]
     assert [one["endpoint"] for one in whole["deliveries"]] == ["http-all-1"]
     assert whole["deliveries"][0]["title"] == made.title
@@ -393,6 +395,7 @@ async def test_the_score_counts_episodes_and_how_long_they_lasted(running: WithR
     )
     await running.emit(opened, closed, event(2, severity=Severity.CRITICAL))
     _, told, _ = await running.get("/api/score")
+    assert told.pop("measured")["shipped"]
     (track,) = told["tracks"]
     assert track == {
         "event_type": "VOLATILITY_REGIME",

@@ -41,7 +41,7 @@ def test_types_and_caching_are_right_for_each_kind(tmp_path: Path) -> None:
 
 def test_scripts_are_sent_without_comments_and_indentation_each_line_in_its_place(tmp_path: Path) -> None:
     root = site(tmp_path)
-    lines = ["// why", "/** What. */", "if (a) {", '  b("// kept"); // kept', "}", "/* kept */"]
+    lines = ["// why", "/** What. */", "if (a) {", '  b("// kept"); // why', "}", "/* kept */"]
     (root / "app.js").write_text("\n".join(lines))
     (root / "vendor" / "charts.js").write_text("  // as it came")
     assets = Assets(root)
@@ -52,7 +52,7 @@ def test_scripts_are_sent_without_comments_and_indentation_each_line_in_its_plac
         "",
         "",
         "if (a) {",
-        'b("// kept"); // kept',
+        'b("// kept");',
         "}",
         "/* kept */",
     ]

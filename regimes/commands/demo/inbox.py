@@ -104,7 +104,8 @@ class Inbox:
         changed = self._changed
         if self._revision <= after:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), PATIENCE_S)
+                async with asyncio.timeout(PATIENCE_S):
+                    await changed.wait()
         return web.Response(
             body=msgspec.json.encode(self.since(after)),
             content_type="application/json",

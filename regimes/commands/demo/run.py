@@ -210,7 +210,8 @@ class Demo:
     async def _pause(self, real_s: float) -> None:
         """Wait, but not longer than until somebody asks to stop."""
         try:
-            await asyncio.wait_for(self._stop.wait(), real_s)
+            async with asyncio.timeout(real_s):
+                await self._stop.wait()
         except TimeoutError:
             return
 

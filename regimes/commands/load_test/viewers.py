@@ -9,12 +9,12 @@ import re
 import select
 import socket
 import sys
-import time
 from array import array
 from typing import Final
 
 import msgspec
 
+from regimes.clock import SystemClock
 from regimes.commands.load_test.children import say
 from regimes.commands.running import allow_open_files
 
@@ -24,23 +24,32 @@ PATIENCE_S: Final = 30.0
 END: Final = b"\n\n"
 DATA: Final = b"\ndata: "
 EVENT: Final = b"event: event\n"
+LONGEST: Final = 131_072
 SMALL_BUFFER: Final = 4_096
+_real = SystemClock()
 _READ: Final = 262_144
 _AT_ONCE: Final = 1_024
+_NAME_WITHIN: Final = 200
+"""Bytes from the end of one frame in which the name of the next stands."""
 _DIGITS: Final = re.compile(rb"[0-9]{1,20}")
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What in a frame tells when it was made: `name` as JSON key, its value in ticks of a clock."""
+    """What in a frame tells when it was made: `name` as JSON key, its value in ticks of a clock.
+
+    frame: only in frames of this name, any if empty.
+    """
 
     name: str
     per_second: int
     monotonic: bool = False
+    frame: str = ""
 
     def now(self) -> int:
         """The same clock now."""
-        ns = time.monotonic_ns() if self.monotonic else time.time_ns()
-        return ns * self.per_second // 1_000_000_000
+        if self.monotonic:
+            return int(_real.monotonic() * self.per_second)
+        return _real.now_ms() * self.per_second // 1_000
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +61,16 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     events: int
     late_ms: list[float]
 
+    def plus(self, later: "Heard") -> "Heard":
+        """This and what came after it."""
+        return Heard(
+            open=later.open,
+            bytes=self.bytes + later.bytes,
+            frames=self.frames + later.frames,
+            events=self.events + later.events,
+            late_ms=[*self.late_ms, *later.late_ms],
+        )
+
 
 class Viewers:
     """Readers by file descriptor. Stuck ones ask, and then read nothing, with a small buffer of their own."""
@@ -61,6 +80,7 @@ class Viewers:
         self._request = request
         self._mark = mark
         self._key = f'"{mark.name}":'.encode()
+        self._name = f"event: {mark.frame}\n".encode() if mark.frame else b""
         self._sockets: dict[int, socket.socket] = {}
         self._stuck: list[socket.socket] = []
         self._begun: dict[int, bytes] = {}
@@ -106,6 +126,12 @@ class Viewers:
                 else:
                     return
 
+    def close(self) -> None:
+        """Leave."""
+        for each in [*self._sockets.values(), *self._stuck]:
+            each.close()
+        self._poll.close()
+
     def heard(self) -> Heard:
         """What came since the last call."""
         told = Heard(
@@ -131,16 +157,16 @@ class Viewers:
             self._sockets.pop(number).close()
             return
         self._bytes += taken
-        whole = bytes(self._view[:taken])
-        begun = self._begun.pop(number, None)
-        if begun is not None:
-            whole = begun + whole
+        whole = self._begun.pop(number, b"") + self._view[:taken]
         end = whole.rfind(END)
-        if len(whole) - end > len(END) + 2:  # more than the end of a chunk
-            self._begun[number] = whole[end + len(END) :] if end >= 0 else whole
-            if end < 0:
+        if end < 0 or len(whole) - end > len(END) + 2:  # more than the end of a chunk
+            if end < 0 and len(whole) <= LONGEST:
+                self._begun[number] = whole
                 return
-            whole = whole[: end + len(END)]
+            # Of a very long frame only the beginning is looked at.
+            cut = end + len(END) if end >= 0 else len(whole) - len(END)
+            self._begun[number] = whole[cut:]
+            whole = whole[:cut]
         self._count(whole)
 
     def _count(self, taken: bytes) -> None:
@@ -155,6 +181,8 @@ class Viewers:
 
     def _made(self, frame: bytes) -> int | None:
         """The newest mark of a frame; None where it has none."""
+        if self._name and frame.find(self._name, 0, _NAME_WITHIN) < 0:
+            return None
         place = frame.rfind(self._key)
         if place < 0:
             return None
@@ -178,6 +206,7 @@ def main() -> None:
     parser.add_argument("--stuck", type=int, default=0)
     parser.add_argument("--mark", default="ts_ms")
     parser.add_argument("--per-second", type=int, default=1_000)
+    parser.add_argument("--frame", default="")
     parser.add_argument("--monotonic", action="store_true")
     given = parser.parse_args()
     allow_open_files()
@@ -186,11 +215,12 @@ def main() -> None:
     viewers = Viewers(
         (given.host, given.port),
         request(given.host, given.path, token),
-        Mark(given.mark, given.per_second, given.monotonic),
+        Mark(given.mark, given.per_second, given.monotonic, given.frame),
     )
     viewers.connect(given.count, given.stuck)
     say(given.count)
     viewers.serve()
+    viewers.close()
 
 
 if __name__ == "__main__":

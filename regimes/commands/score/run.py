@@ -39,19 +39,24 @@ def execute(
     until_ms: int | None,
     as_json: bool,
     out: Path | None,
+    name: str | None = None,
 ) -> None:
-    """Score the stored events, or those of a replay. out: write the table there and store nothing.
+    """Score the stored events, or those of a replay.
+
+    out: write the table there and store nothing. name: what the table calls its source.
 
     Raises ConfigError, DataError and StorageError.
     """
     past = past_of(settings, source, since_ms=since_ms, until_ms=until_ms)
     table = table_of(past)
+    if name is not None:
+        table = msgspec.structs.replace(table, source=name)
     if as_json:
         typer.echo(msgspec.json.encode(table))
     else:
         _print(table)
     if out is not None:
-        out.write_bytes(msgspec.json.format(msgspec.json.encode(table), indent=1) + b"\n")
+        out.write_bytes(msgspec.json.encode(table) + b"\n")
         return
     _keep(settings, table, must=source is None)
 

@@ -99,9 +99,12 @@ class LiquidationCascade(Feature):
 
     def due_ms(self) -> int:
         """At the end of the hour; earlier where a cascade, or its aftermath, may end."""
-        view, now_ms = self._coverage.view, self._now_ms
-        moves = (t.moves_ms(blind=view(t.symbol, now_ms).blind) for t in self._everyone())
-        return min((self._hour + 1) * HOUR_MS, *moves)
+        due_ms = (self._hour + 1) * HOUR_MS
+        for tracker in self._everyone():
+            if not tracker.is_idle:
+                blind = self._coverage.view(tracker.symbol, self._now_ms).blind
+                due_ms = min(due_ms, tracker.moves_ms(blind=blind))
+        return due_ms
 
     def readings(self) -> Sequence[Reading]:
         """One for each configured symbol, and the market's last."""

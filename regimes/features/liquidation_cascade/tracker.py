@@ -118,6 +118,11 @@ class Tracker:
         self._headroom_cents -= cents
         return self._headroom_cents <= 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether time alone can change nothing: no episode is open, and no aftermath lasts."""
+        return not (self._aftermath_cents or self.episode.is_open)
+
     def moves_ms(self, *, blind: bool) -> int:
         """Return the earliest time at which time alone can move the episode or its aftermath; 0: with the next step."""
         if self.episode.is_open:
@@ -125,7 +130,11 @@ class Tracker:
         if not self._aftermath_cents or blind:
             return _FAR
         # One cent more, so that rounding can only make it too early.
-        return self.window.falls_below_ms(ceil(self.rules.cents_at(self.rules.alert_velocity)) + 1)
+        over_ms = self.window.falls_below_ms(ceil(self.rules.cents_at(self.rules.alert_velocity)) + 1)
+        if over_ms or self.dirty or self.status is not Status.OK:
+            return over_ms
+        # The aftermath is over, which the next step will see: when money leaves a window.
+        return _FAR if self.window.due_ms is None else self.window.due_ms
 
     def _calms_ms(self, *, blind: bool) -> int:
         """When an open episode grows calm, is calm no more, or ends; at once where its peak is not known yet."""

@@ -20,6 +20,7 @@ from regimes.features.multi_timeframe.reading import (
 )
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
+from regimes.maths.spot_frozen import PERSISTENCE, PERSISTENCE_TIMEFRAMES
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
 from regimes.maths.stats import FloatArray, IntArray, latest_valid, mean_and_std, nullable, z_score
 from regimes.timeframe import HOUR_MS, to_ms
@@ -33,6 +34,7 @@ BARS: Final = 20
 _SLOTS: Final = 24
 # Stand in the place of a regime: never had one; had one, and it was left.
 _UNKNOWN: Final = 8
+_PERSISTENCE: Final = np.array(PERSISTENCE)
 _LEFT: Final = 9
 
 
@@ -80,6 +82,7 @@ class MultiTimeframe(HourlyFeature):
         self._std: FloatArray = self._per_symbol("std", np.nan, layers)
         self._price_z: FloatArray = self._per_symbol("price_z", np.nan, layers)
         self._volume_z: FloatArray = self._per_symbol("volume_z", np.nan, layers)
+        self._seasonal_z: FloatArray = self._per_symbol("volume_z_seasonal", np.nan, layers)
         self._heat: FloatArray = self._per_symbol("heat", np.nan, layers)
         self._fraction: FloatArray = self._per_symbol("fraction", np.nan, layers)
         self._open_z: FloatArray = self._per_symbol("provisional_price_z", np.nan, layers)
@@ -112,7 +115,8 @@ class MultiTimeframe(HourlyFeature):
             due = rows[(self._bar_ms[layer, rows] != end_ms) | again]
             if due.size:
                 self._measure(layer, due, end_ms)
-            self._look_ahead(layer, rows, hour_ms)
+            if not self.quiet:
+                self._look_ahead(layer, rows, hour_ms)
         known = self._standing_of[:, rows] == _OK
         primary, agreement, count = spot_regime.consensus(self._state[:, rows], known)
         self._agreement[rows], self._known[rows] = np.where(count > 0, agreement, 0), count
@@ -137,8 +141,11 @@ class MultiTimeframe(HourlyFeature):
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
         rules = self._settings
         close, found = latest_valid(close, BARS)
-        volume, _ = latest_valid(volume, BARS)
         full = found == BARS
+        usual = spot_regime.usual_volume(int(self._bar_ms[layer, rows[0]]), self._steps[layer], _SLOTS)
+        seasonal, _ = latest_valid(volume / usual, BARS)
+        self._seasonal_z[layer, rows] = np.where(full, spot_regime.volume_z(seasonal), np.nan)
+        volume, _ = latest_valid(volume, BARS)
         mean, std, _ = mean_and_std(close)
         price_z = np.where(full, z_score(close[:, -1], mean, std, scale=mean), np.nan)
         volume_z = np.where(full, spot_regime.volume_z(volume), np.nan)
@@ -265,6 +272,7 @@ class MultiTimeframe(HourlyFeature):
         flat = np.any(self._of(self._standing_of, rows) == _DEGENERATE, axis=0)
         found, alerts = self._of(self._found, rows), self._of(self._alert, rows)
         columns = [self._of(a, rows) for a in (self._primary, self._agreement, self._known, self._since_ms)]
+        persistence = self._persistence(rows)
 
         def readings() -> list[Reading]:
             values = zip(
@@ -276,6 +284,7 @@ class MultiTimeframe(HourlyFeature):
                 (found.mean(axis=0) / BARS).tolist(),
                 alerts.tolist(),
                 *(column.tolist() for column in columns),
+                nullable(persistence),
                 strict=True,
             )
             return [self._reading(row, *told) for row, told in zip(rows.tolist(), values, strict=True)]
@@ -296,6 +305,7 @@ class MultiTimeframe(HourlyFeature):
         agreement: int,
         known: int,
         since_ms: int,
+        p_persist: float | None,
     ) -> RegimeReading:
         status, as_of_ms, detail = standing
         if flat and not known:
@@ -315,16 +325,27 @@ class MultiTimeframe(HourlyFeature):
             agreement_count=agreement,
             timeframes_ok=known,
             primary_since_ms=since_ms if known else None,
+            p_persist_24h=p_persist,
             timeframes=dict(zip(self._timeframes, frames, strict=True)),
             provisional=provisional,
             **dict(zip(self._regime_keys, [frame.regime for frame in frames], strict=True)),
         )
+
+    def _persistence(self, rows: IntArray) -> FloatArray:
+        """Probability that each primary regime is the same a day later; NaN unless every timeframe is known."""
+        if self._timeframes != PERSISTENCE_TIMEFRAMES:
+            return np.full(len(rows), np.nan)
+        whole = (self._standing_of[:, rows] == _OK).all(axis=0)
+        age_hours = np.maximum(self._judged_ms[rows] + HOUR_MS - self._since_ms[rows], 0) / HOUR_MS
+        terms = spot_regime.persistence_terms(self._state[:, rows], self._primary[rows], age_hours)
+        return np.where(whole, spot_regime.persistence(terms, _PERSISTENCE), np.nan)
 
     def _frames_of(self, rows: IntArray) -> Callable[[], list[list[TimeframeReading]]]:
         """Readings of every timeframe: for each a list, with one of each symbol."""
         standing, state, found = (self._of(a, rows) for a in (self._standing_of, self._state, self._found))
         price_z, volume_z, heat = (self._of(a, rows) for a in (self._price_z, self._volume_z, self._heat))
         as_of_ms = self._of(self._as_of_ms, rows)
+        seasonal_z = self._of(self._seasonal_z, rows)
 
         def frames() -> list[list[TimeframeReading]]:
             speaks = standing != _WARMING
@@ -336,6 +357,7 @@ class MultiTimeframe(HourlyFeature):
                 np.where(speaks, volume_z, np.nan),
                 np.where(scored, heat, np.nan),
             )
+            seasonal = np.where(speaks, seasonal_z, np.nan)
             return [
                 list(
                     map(
@@ -345,6 +367,7 @@ class MultiTimeframe(HourlyFeature):
                         *(nullable(values[layer]) for values in shown),
                         [None if time < 0 else time for time in times[layer]],
                         found[layer].tolist(),
+                        nullable(seasonal[layer]),
                     )
                 )
                 for layer in range(len(self._steps))

@@ -173,14 +173,21 @@ class Backfill:
     async def _chunk(self, job: Job, span: Span) -> pl.DataFrame:
         if job.timeframe is None:
             return await self._settlements(job, span)
-        rest, bars = job.market.rest, list[Candle]()
-        async for page in rest.candles(job.symbol, job.market_id, job.timeframe, span.from_ms, span.to_ms):
-            bars += page
+        bars: list[Candle] = []
+        from_ms, step = span.from_ms, to_ms(job.timeframe)
+        # What is covered is never asked for again, so a short page is not believed to be the last: it is asked for what follows.
+        while from_ms < span.to_ms and (found := await self._bars(job, job.timeframe, from_ms, span.to_ms)):
+            bars += found
+            from_ms = found[-1].open_ms + step
         rows = [
             (b.open_ms, b.open, b.high, b.low, b.close, b.base_volume, b.quote_volume, b.taker_buy_volume)
             for b in bars
         ]
         return pl.DataFrame(rows, schema=CANDLES, orient="row")
+
+    async def _bars(self, job: Job, timeframe: str, from_ms: int, end_ms: int) -> list[Candle]:
+        pages = job.market.rest.candles(job.symbol, job.market_id, timeframe, from_ms, end_ms)
+        return [bar async for page in pages for bar in page]
 
     async def _settlements(self, job: Job, span: Span) -> pl.DataFrame:
         rest = job.market.rest

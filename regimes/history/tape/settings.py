@@ -32,7 +32,7 @@ class TapeSettings(BaseModel):
     frames: bool = Field(
         default=True,
         description="Whether the exchange's own text is kept beside each observation that came over a websocket; "
-        "false = about a third of the disk.",
+        "false = less than half the disk.",
     )
     folder: Path = Field(
         default=Path(".regimes/tape"),

@@ -68,10 +68,12 @@ def _liquidation_bars(plot: Plot, view: SymbolView) -> Iterable[str]:
 
 
 def _marks(plot: Plot, view: SymbolView, told: Sequence[Episode]) -> Iterable[str]:
-    closes = dict(zip(view.hours_ms, view.close, strict=True))
+    ends = {hour + HOUR_MS: value for hour, value in zip(view.hours_ms, view.close, strict=True)}
     for one in told:
-        near = closes.get(one.from_ms // HOUR_MS * HOUR_MS)
-        if one.symbol == view.symbol and near is not None and plot.from_ms <= one.from_ms < plot.to_ms:
+        before_ms = one.from_ms // HOUR_MS * HOUR_MS
+        known = [value for ts in (before_ms, before_ms + HOUR_MS) if (value := ends.get(ts)) is not None]
+        if one.symbol == view.symbol and known and plot.from_ms <= one.from_ms < plot.to_ms:
+            near = known[0] + (known[-1] - known[0]) * (one.from_ms - before_ms) / HOUR_MS
             words = f"{one.title} ({one.severity}, {iso_utc(one.from_ms)})"
             yield svg.dot(plot.x(one.from_ms), plot.y(near), f"mark sev-{one.severity.lower()}", words)
 

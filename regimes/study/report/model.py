@@ -128,9 +128,9 @@ def make(past: Past, rules: VolatilitySettings, score: ScoreTable | None) -> Rep
         load=load(past),
         endpoints=endpoints(past),
         gaps=[
-            Gap(gap.kind, gap.symbol, max(gap.from_ms, past.from_ms), min(gap.to_ms, past.to_ms), gap.reason)
+            Gap(gap.kind, gap.symbol, max(gap.from_ms, past.from_ms), min(end_ms, past.to_ms), gap.reason)
             for gap in past.gaps
-            if gap.to_ms is not None and gap.to_ms > past.from_ms and gap.from_ms < past.to_ms
+            if (end_ms := gap.to_ms or past.to_ms) > past.from_ms and gap.from_ms < past.to_ms
         ],
         score=score,
     )

@@ -121,7 +121,10 @@ def _load(report: Report) -> str:
         numbers=(1,),
     )
     words = f"{count(told.total, 'message')}, {told.per_week:,.1f} a week. Each bar is {step}."
-    return _section("Alert load", f"<p>{words}</p>{_figure(charts.alerts(report, told))}{sent}{held}")
+    return _section(
+        "Alert load",
+        f"<p>{words}</p>{_figure(charts.alerts(report, told))}<div class='pair'>{sent}{held}</div>",
+    )
 
 
 def _delivery(report: Report) -> str:

@@ -1,14 +1,16 @@
 """What followed each hour of a series: all measured from the open of that hour, forwards only."""
 
 from collections.abc import Callable
+from math import sqrt
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from regimes.alerting.track_record import RETURN, VOLATILITY
+from regimes.alerting.track_record import FUNDING, RETURN, VOLATILITY
 from regimes.maths.stats import FloatArray
-from regimes.study.score.series import Series
+from regimes.maths.volatility import HOURS_A_DAY
+from regimes.study.score.series import Series, month_volatility
 
 LEAST_SHARE: Final = 0.9
 """An outcome needs so many of its hours' bars, the first and the last among them."""
@@ -29,14 +31,17 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def volatility(series: Series, hours: int) -> FloatArray:
-    """Log of the realised volatility of the next hours, from each hour's high and low (Parkinson, 1980).
+    """Log of the realised volatility of the next hours over what the last 30 days let expect for so many hours.
 
-    One hour has one too, which squared returns of closes would only know with much noise.
+    From each hour's high and low (Parkinson, 1980): one hour has one too, which squared returns of closes would only
+    know with much noise. In units of the month before, as calm years and wild ones could not be compared otherwise.
     """
     squares = np.log(series.high / series.low) ** 2 / (4 * np.log(2))
     total, count = _window(squares, hours)
     variance = total / np.maximum(count, 1) * hours
-    return _known(0.5 * np.log(np.maximum(variance, _TINY**2)), series, hours)
+    return _known(
+        0.5 * np.log(np.maximum(variance, _TINY**2)) - np.log(_expected(series, hours)), series, hours
+    )
 
 
 def price_return(series: Series, hours: int) -> FloatArray:
@@ -48,11 +53,11 @@ def price_return(series: Series, hours: int) -> FloatArray:
 
 
 def drawdown(series: Series, hours: int) -> FloatArray:
-    """How far the lowest low of the next hours lies under the first open, as a fraction of it."""
+    """How far the lowest low of the next hours lies under the first open, in units of the month's volatility too."""
     lows = np.concatenate([series.low, np.full(hours - 1, np.nan)])
     windows = np.lib.stride_tricks.sliding_window_view(np.where(np.isfinite(lows), lows, np.inf), hours)
     lowest = windows.min(axis=1) if series.hours else np.empty(0)
-    return _known(np.maximum(1 - lowest / series.open, 0.0), series, hours)
+    return _known(np.maximum(1 - lowest / series.open, 0.0) / _expected(series, hours), series, hours)
 
 
 def funding_change(series: Series, hours: int) -> FloatArray:
@@ -72,9 +77,14 @@ OUTCOMES: Final = (
     Outcome(VOLATILITY, "ratio", is_log=True, measure=volatility),
     Outcome(RETURN, "difference", is_log=False, measure=price_return),
     Outcome("drawdown", "ratio", is_log=False, measure=drawdown),
-    Outcome("funding", "difference", is_log=False, measure=funding_change),
+    Outcome(FUNDING, "difference", is_log=False, measure=funding_change),
     Outcome("liquidations", "ratio", is_log=False, measure=liquidated),
 )
+
+
+def _expected(series: Series, hours: int) -> FloatArray:
+    """Volatility of so many hours at the pace of the last 30 days."""
+    return month_volatility(series) * sqrt(hours / HOURS_A_DAY)
 
 
 def _window(values: FloatArray, hours: int) -> tuple[FloatArray, FloatArray]:

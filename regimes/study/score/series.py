@@ -61,6 +61,15 @@ def volatility_ratio(series: Series) -> FloatArray:
     return ratio
 
 
+def month_volatility(series: Series) -> FloatArray:
+    """Daily volatility of the last 30 days as known when each hour begins, a fraction; NaN where too few bars are behind it."""
+    squares = np.full(series.hours, np.nan)
+    squares[1:] = np.diff(np.log(series.close)) ** 2
+    total, count = trailing(squares, BASELINE_HOURS)
+    enough = (count >= MIN_BASELINE_HOURS) & (total > 0)
+    return np.where(enough, np.sqrt(HOURS_A_DAY * total / np.maximum(count, 1)), np.nan)
+
+
 def trailing(values: FloatArray, hours: int) -> tuple[FloatArray, FloatArray]:
     """Sum and number of the values of the `hours` before each one, itself left out."""
     known = np.isfinite(values)

@@ -202,8 +202,14 @@ class _Cell:
         self._values: dict[str, FloatArray] = {}
         self._strata: dict[str, IntArray] = {}
         self._matches: dict[str, Matches] = {}
+        self._shares: list[float] = []
         for symbol in sorted({item.symbol for item in observed}):
             self._match(symbol, [item.place for item in observed if item.symbol == symbol])
+
+    @property
+    def _free(self) -> float:
+        """Share of the hours of all these symbols in which no outcome is being measured."""
+        return round(sum(self._shares) / len(self._shares), 4) if self._shares else 1.0
 
     def _match(self, symbol: str, places: Sequence[int]) -> None:
         """Sum up the hours without an event, by the strata that events of this symbol are in."""
@@ -211,6 +217,7 @@ class _Cell:
         values = self._outcome.measure(series, self._hours)
         free = ~is_aftermath(series.hours, places, self._hours)
         free[: self._measured.first(symbol)] = False
+        self._shares.append(float(free.sum()) / max(series.hours - self._measured.first(symbol), 1))
         inside = np.array([place for place in places if 0 <= place < series.hours], dtype=np.int64)
         exact, wide = calendar.exact[inside], calendar.wide[inside]
         usable = np.flatnonzero(free & np.isfinite(values) & (calendar.exact >= 0))
@@ -244,6 +251,7 @@ class _Cell:
             truncated=lost["truncated"],
             unmatched=lost["unmatched"],
             missing=lost["missing"],
+            free=self._free,
         )
         return self._with_numbers(measured, values, [float(column[0]) for column in usual], found)
 

@@ -23,6 +23,16 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 TIMEOUT_MS = 30_000
 
 
+TEST_TIMEOUT_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each step has its own limit, which says what was waited for; the one of the whole test only ends what hangs."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent.parent
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 180.0
 LOOK_S = 0.05
 # Enough that each test that wants a new cascade has a symbol of its own.
 SYMBOLS = tuple(
-    f"{base}/USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT")
+    f"{base}/USDT"
+    for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT", "UNI")
 )
 _PORTS = iter(range(20_000 + os.getpid() % 5_000, 32_000))
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browser.looks import OVERFLOW, THEMES, choose_theme, opened, rows, settled
+from bench import page as measured
+from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened, rows, settled
 from tests.e2e.browser.service import Process, ask, free_port, until
 from tests.e2e.browser.test_accessibility import AXE, told
 
@@ -59,6 +60,13 @@ def test_the_page_tells_the_story_of_the_demo(page: Page, faults: list[str]) -> 
     expect(page.locator(".matrix td[data-broken]").first).to_contain_text("broken")
     expect(page.locator('.card[data-symbol="BTC/USDT"]')).to_contain_text("HIGH_VOL")
     assert faults == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/demo/inbox"])
+def test_nothing_jumps_when_the_bar_gets_its_further_link(browser: Browser, demo_url: str, path: str) -> None:
+    found = measured.visit(browser, demo_url, path)
+    print(f"\n{path} of the demo: layout shift {found['cls']:.3g}")
+    assert found["cls"] <= measured.CLS
 
 
 def test_each_receiver_shows_the_message_as_its_program_does(page: Page, faults: list[str]) -> None:

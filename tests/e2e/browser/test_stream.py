@@ -1,7 +1,6 @@
 import signal
 import time
 
-import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.browser.looks import APPEARS, opened, rows, states
@@ -113,7 +112,6 @@ def test_what_happens_while_the_line_is_cut_is_told_afterwards_once(
         cable.end()
 
 
-@pytest.mark.timeout(180)
 def test_a_page_survives_a_killed_server_and_misses_and_doubles_nothing(
     page: Page, service: Service, exchange: Exchange
 ) -> None:

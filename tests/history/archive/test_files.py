@@ -75,7 +75,7 @@ def test_a_file_without_a_checksum_is_read_and_known_as_unverified(tmp_path: Pat
     assert len(rows_of(only(tmp_path))) == 31 * 24
 
 
-@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@examples(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(share=st.floats(0, 0.999))
 def test_a_torn_zip_is_refused_by_name(tmp_path: Path, share: float) -> None:
     path = pack(spot(tmp_path, "2025-01"), hours(JAN, FEB), checksum=False)
@@ -85,7 +85,7 @@ def test_a_torn_zip_is_refused_by_name(tmp_path: Path, share: float) -> None:
         rows_of(only(tmp_path))
 
 
-@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@examples(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(at=st.integers(0, 10_000), flip=st.integers(1, 255))
 def test_a_wrong_byte_in_a_file_with_a_checksum_never_gets_through(
     tmp_path: Path, at: int, flip: int

@@ -196,3 +196,15 @@ async def test_hours_the_exchange_does_not_have_are_reported_and_not_asked_for_a
         Span(START_MS - 50 * HOUR_MS, START_MS - 48 * HOUR_MS),
     ]
     assert [report.gaps for report in again] == [report.gaps for report in reports]
+
+
+async def test_a_market_that_began_late_in_the_span_is_filled_to_its_end(tmp_path: Path) -> None:
+    long = Span(START_MS - 400 * DAY_MS, START_MS)
+    async with loopback(speed=1.0, symbols=SYMBOLS) as (exchange, clock):
+        reports = await fill(tmp_path, exchange, clock, long, funding=False)
+    # The synthetic market has half a year of history, so that nothing is there for more than a page of hours.
+    assert all(
+        report.first_ms is not None and report.first_ms > long.from_ms + 2000 * HOUR_MS for report in reports
+    )
+    assert {(report.last_ms, report.missing) for report in reports} == {(START_MS - HOUR_MS, 0)}
+    assert all(report.rows > 4000 for report in reports)

@@ -47,6 +47,7 @@ WHOLE = [block(number) for number in range(BLOCKS)]
 ENDS = [sum(map(len, WHOLE[: n + 1])) for n in range(BLOCKS)]
 
 
+@examples(deadline=None)
 @given(cut=st.integers(0, ENDS[-1]))
 def test_of_a_truncated_file_every_whole_block_is_read_and_the_torn_tail_is_named(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -61,7 +62,7 @@ def test_of_a_truncated_file_every_whole_block_is_read_and_the_torn_tail_is_name
     assert named == ([("0.tape", begin, cut - begin)] if cut > begin else [])
 
 
-@examples(max_examples=200)
+@examples(deadline=None, max_examples=200)
 @given(at=st.integers(0, ENDS[-1] - 1), bit=st.integers(0, 7))
 def test_one_wrong_bit_costs_its_block_alone_and_is_named_by_file_and_offset(
     tmp_path_factory: pytest.TempPathFactory, at: int, bit: int
@@ -77,7 +78,7 @@ def test_one_wrong_bit_costs_its_block_alone_and_is_named_by_file_and_offset(
     assert any(one.path.name == "0.tape" and one.offset == begin and one.size for one in tape.damage)
 
 
-@examples(max_examples=60)
+@examples(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_blocks_in_any_order_doubled_and_with_rubbish_between_are_read_once_each_in_order(
     tmp_path_factory: pytest.TempPathFactory, seed: int
@@ -96,7 +97,7 @@ def test_blocks_in_any_order_doubled_and_with_rubbish_between_are_read_once_each
     assert sum(one.size for one in tape.damage) == sum(map(len, rubbish))
 
 
-@examples(max_examples=60)
+@examples(deadline=None, max_examples=60)
 @given(data=st.binary(max_size=4000))
 def test_a_file_of_rubbish_is_named_as_such(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("tape")

@@ -45,16 +45,14 @@ async function follow() {
 const show = (message) => lists.get(message.target)?.show(message);
 
 function receiver(target, name, note, draw) {
-  const empty = h("p", { class: "quiet" }, "Nothing yet. The first message comes with the first event.");
   const list = h("div", { class: "messages", role: "list", "aria-label": `Messages to ${name}`, tabindex: "0" });
-  const count = h("p", { class: "quiet" });
+  const count = h("p", { class: "quiet" }, "nothing yet");
   const node = h("section", { class: `panel receiver ${target}`, "aria-labelledby": `${target}-title` },
-    h("header", {}, h("h2", { id: `${target}-title` }, name), count, h("p", { class: "quiet note" }, note)), empty, list);
+    h("header", {}, h("h2", { id: `${target}-title` }, name), count, h("p", { class: "quiet note" }, note)), list);
   const shown = new Map();
   const tell = () => {
-    empty.hidden = shown.size > 0;
     const edited = [...shown.values()].reduce((sum, each) => sum + each.edits, 0);
-    count.textContent = `${shown.size} shown${edited ? `, edited ${edited} times` : ""}`;
+    count.textContent = !shown.size ? "nothing yet" : `${shown.size} shown${edited ? `, edited ${edited} times` : ""}`;
   };
   return {
     node,
