@@ -79,6 +79,9 @@ class Connection:
 
     async def _dial(self) -> None:
         await self._client.open(self._exchange.session)
+        # Before Python 3.12 `wait_for`, which ccxt dials with, forgets a cancellation that comes as it connects.
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError
         if not self._client.isConnected:
             raise self._failure(self._client.error)
 

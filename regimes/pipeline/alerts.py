@@ -163,13 +163,15 @@ class Alerts:
         await self._archive.hand_over()
         self._save()
         try:
-            await asyncio.wait_for(self.desk.drained(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self.desk.drained()
         except TimeoutError:
             _log.error("alerts_left_unstored", waiting=self.desk.waiting, error=self.desk.last_error)
         self.outbox.close()
         # What takes longer is left to its lease, and sent again by the next run.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._sent.wait(), CLOSE_S / 2)
+            async with asyncio.timeout(CLOSE_S / 2):
+                await self._sent.wait()
 
     async def _send(self) -> None:
         try:
