@@ -67,9 +67,14 @@ VARIANTS: Final[Sequence[Mapping[str, Any]]] = (
 )
 
 
-def replayed(source: ParquetSource, span: Span, features: Sequence[type[Feature]] | None = None) -> Replay:
-    """Run the engine, with all features unless some are named, over a span."""
-    return replay(source, settings_type()(), *span, symbols=SYMBOLS, features=features)
+def replayed(
+    source: ParquetSource,
+    span: Span,
+    features: Sequence[type[Feature]] | None = None,
+    sections: Mapping[str, Any] | None = None,
+) -> Replay:
+    """Run the engine, with all features unless some are named, over a span; `sections` of the settings are changed."""
+    return replay(source, settings_type()(**(sections or {})), *span, symbols=SYMBOLS, features=features)
 
 
 def messages(done: Replay, settings: AlertingSettings) -> Sequence[Message]:
@@ -175,6 +180,26 @@ def _cascades(data_dir: Path) -> Table:
     return table
 
 
+def _bases(data_dir: Path) -> Table:
+    """Messages about cascades, WARNING and above, after the first day, for each basis; and for smaller markets."""
+    scales = {"as they are": 1.0, "a tenth": 0.1, "a hundredth": 0.01}
+    table = Table("cascade_basis", "cascade_relative_severity", *scales, title="Cascades a week by basis")
+    markets = [ParquetSource(data_dir, scale=scale) for scale in scales.values()]
+    replays: dict[int | None, list[Replay]] = {}
+    for basis, least in (("absolute", 5), *((basis, n) for basis in ("both", "relative") for n in (5, 4, 3))):
+        events_from = least if basis == "relative" else None
+        if events_from not in replays:
+            chosen = {"liquidation": {"alert_from_relative": events_from}}
+            replays[events_from] = [
+                replayed(one, LIQUIDATIONS, [LiquidationCascade], chosen) for one in markets
+            ]
+        policy = AlertingSettings.model_validate({"cascade_basis": basis, "cascade_relative_severity": least})
+        told = (messages(done, policy) for done in replays[events_from])
+        counts = (rate(sent, LIQUIDATIONS, Severity.WARNING, skip_ms=DAY_MS) for sent in told)
+        table.add_row(basis, str(least), *(f"{count:.2f}" for count in counts))
+    return table
+
+
 def main(data_dir: Path) -> None:
     """Print everything for the recordings in a folder."""
     console = Console(width=150)
@@ -188,6 +213,7 @@ def main(data_dir: Path) -> None:
     console.print(_table(JUDGED, raw, shipped))
     console.print(_variants(done))
     console.print(_cascades(data_dir))
+    console.print(_bases(data_dir))
     quiet = [item for item in shipped if not _is_cascade(item)]
     console.print(f"without cascades: {_spread(quiet, JUDGED)}")
     console.print(f"with cascades: {_spread(within(shipped, LIQUIDATIONS), LIQUIDATIONS)}")

@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from regimes.clock import ScaledClock
+from regimes.commands.load_test.market import names
 from regimes.commands.running import run_to_end
 from regimes.feeds.simulator import frames
 from regimes.feeds.simulator.connections import Message
@@ -22,6 +23,7 @@ from regimes.feeds.simulator.synthetic import SyntheticMarket
 from regimes.timeframe import HOUR_MS, bar_open
 
 START_MS: Final = 1_737_984_600_000
+symbols = names
 Kind = Literal["forceOrder", "kline", "markPrice"]
 
 
@@ -39,12 +41,6 @@ class Done(msgspec.Struct, frozen=True):
     """How many frames left."""
 
     frames: int
-
-
-def symbols(count: int) -> tuple[str, ...]:
-    """Names of so many synthetic symbols, the well-known ones first."""
-    known = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
-    return (*known, *(f"COIN{number}/USDT" for number in range(count - len(known))))[:count]
 
 
 class Blaster:

@@ -8,10 +8,11 @@ from typing import Final
 
 from bench.blaster import Order
 from bench.candles import fill
-from bench.processes import Child, Exchanges, child, exchanges
+from bench.processes import Exchanges, exchanges
 from bench.report import Aim, Report, Result
 from bench.service import State
 from bench.wire import AWAITED, BARE, OURS
+from regimes.commands.load_test.children import Child, child
 from regimes.commands.running import run_to_end
 
 SYMBOLS: Final = 500

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bench.market import DAY, MONTH, VELOCITY_HOURS, Data
-from bench.signals import WINDOWS, Outputs
+from bench.ways import WINDOWS, Outputs
 
 
 def by_pandas(data: Data) -> Outputs:

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -51,12 +52,49 @@ def machine() -> str:
     """Return the kind of machine, in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}{load}"
+    return f"{cores} cores, {_processor()}, Python {platform.python_version()}{load}"
+
+
+def _processor() -> str:
+    """Model of the processor where Linux tells it, else the kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return f"{next(models, '')} {platform.machine()}".strip()
+
+
+def markdown(report: Report) -> str:
+    """The table of one benchmark as Markdown, with its notes."""
+    peers = _peers(report)
+    rows = [
+        ["measured", "regimes", *peers, "aim", ""],
+        ["---", *["---:"] * (len(peers) + 2), "---"],
+        *(_cells(result, peers) for result in report.results),
+    ]
+    table = "\n".join(f"| {' | '.join(cell.strip() for cell in row)} |" for row in rows)
+    notes = "\n".join(f"- {note}" for note in report.notes)
+    return f"### {report.name}\n\n{report.title}\n\n{table}\n\n{notes}\n"
+
+
+def _peers(report: Report) -> list[str]:
+    return list(dict.fromkeys(peer for result in report.results for peer in result.peers))
+
+
+def _cells(result: Result, peers: Sequence[str]) -> list[str]:
+    return [
+        result.what,
+        f"{_number(result.ours)} {result.unit}",
+        *(_beside(result, peer) for peer in peers),
+        _aim(result),
+        {True: "pass", False: "missed", None: ""}[result.passed],
+    ]
 
 
 def show(report: Report, console: Console) -> None:
     """Print the table of one benchmark."""
-    peers = list(dict.fromkeys(peer for result in report.results for peer in result.peers))
+    peers = _peers(report)
     table = Table(title=f"{report.name}: {report.title}", title_justify="left", caption=machine())
     table.add_column("measured")
     table.add_column("regimes", justify="right")
@@ -65,13 +103,8 @@ def show(report: Report, console: Console) -> None:
     table.add_column("aim", justify="right")
     table.add_column("")
     for result in report.results:
-        table.add_row(
-            result.what,
-            f"{_number(result.ours)} {result.unit}",
-            *(_beside(result, peer) for peer in peers),
-            _aim(result),
-            {True: "[green]pass[/]", False: "[red]missed[/]", None: ""}[result.passed],
-        )
+        *cells, verdict = _cells(result, peers)
+        table.add_row(*cells, {"pass": "[green]pass[/]", "missed": "[red]missed[/]"}.get(verdict, verdict))
     console.print(table)
     for note in report.notes:
         console.print(f"- {note}", highlight=False)

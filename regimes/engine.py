@@ -21,11 +21,13 @@ from regimes.features.base import (
     Replayable,
     Universe,
 )
+from regimes.features.deferred import Joined
+from regimes.features.latest import Latest
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 _HEADER: Final = "header"
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -231,8 +233,8 @@ class Engine:
         return combine(symbol, self.now_ms, readings, market)
 
     def _keep(self, outcome: Outcome) -> None:
-        for reading in outcome.readings:
-            self.latest[reading.feature, reading.symbol] = reading
+        if outcome.readings:
+            self.latest.take(outcome.readings)
         for event in outcome.events:
             self.event_counts[event.type, event.phase] += 1
             if event.phase is Phase.CLOSED:
@@ -240,18 +242,20 @@ class Engine:
             else:
                 self.open_events[event.id] = event
 
-    def _all_readings(self) -> dict[tuple[str, str], Reading]:
-        return {
-            (reading.feature, reading.symbol): reading
-            for feature in self.features
-            for reading in feature.readings()
-        }
+    def _all_readings(self) -> Latest:
+        latest = Latest()
+        for feature in self.features:
+            latest.take(feature.readings())
+        return latest
 
 
 def _joined(outcome: Outcome, output: Output) -> Outcome:
     if outcome is QUIET:
         return Outcome(output.readings, output.events)
-    return Outcome([*outcome.readings, *output.readings], [*outcome.events, *output.events])
+    events = [*outcome.events, *output.events] if output.events else outcome.events
+    if not output.readings:
+        return Outcome(outcome.readings, events)
+    return Outcome(Joined([outcome.readings, output.readings]), events)
 
 
 def _event_time(observation: Observation) -> int:

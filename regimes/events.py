@@ -101,6 +101,34 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return self.type.source
 
 
+class TrackEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """How one outcome of earlier events like this differed from what was usual."""
+
+    scale: Annotated[
+        str, _said("ratio: 1 is as usual; difference: 0 is as usual.", enum=["ratio", "difference"])
+    ]
+    n: Annotated[int, _said("Events it was measured on.", minimum=0)]
+    effect: Annotated[float, _said("How the outcome differed from matched times without such an event.")]
+    ci: Annotated[tuple[float, float] | None, _said("95 % confidence interval of it alone.")]
+    evident: Annotated[bool, _said("Whether chance is unlikely, all effects of the table considered.")]
+
+
+class TrackRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What followed earlier events like this one."""
+
+    words: Annotated[str, _said("All of it in one line.")]
+    like_this: Annotated[str, _said("Which events count as like this one.")]
+    n: Annotated[int, _said("How many there were whose next 24 h are known.", minimum=0)]
+    few: Annotated[bool, _said("Whether they are too few to rely on.")]
+    since: Annotated[str, _said("Begin of the span they were counted in, UTC.", format="date-time")]
+    until: Annotated[str, _said("End of that span, UTC.", format="date-time")]
+    shipped: Annotated[bool, _said("Whether it came with the program, measured on public data.")]
+    effects: Annotated[
+        dict[str, TrackEffect],
+        _said("By outcome and hours, such as volatility_24h; fractions, not per cent."),
+    ] = {}
+
+
 class EventBody(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON a user's program receives, in the order it is promised."""
 
@@ -120,21 +148,23 @@ class EventBody(msgspec.Struct, frozen=True, kw_only=True):
     started: Annotated[str, _said("When the episode began, UTC.", format="date-time")]
     why: Annotated[str, _said("The rule that fired, with its numbers.")]
     track_record: Annotated[
-        dict[str, Any] | None, _said("How such events turned out so far, where that is known.")
+        TrackRecord | None, _said("How such events turned out so far, where that is known.")
     ] = None
     links: Annotated[dict[str, str], _said("Where to look further, by name.")] = {}
     version: Annotated[int, _said("Of this form; it changes only when a key changes its meaning.")] = (
         SCHEMA_VERSION
     )
     revision: Annotated[int, _said("0 when opened, one more at each later state.", minimum=0)] = 0
+    narrative: Annotated[str, _said("The event as a paragraph for people.")] = ""
 
 
 def event_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) that every body fulfils. Further keys may be added, so it allows them."""
     schema = msgspec.json.schema(EventBody)
-    whole = schema["$defs"]["EventBody"]
+    parts = schema["$defs"]
+    whole = parts.pop("EventBody")
     described = {"title": "Event", "description": "One state of one episode, as regimes sends it."}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, **described}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, **described, "$defs": parts}
 
 
 def event_id(kind: str, key: str, started_ms: int) -> str:
@@ -171,3 +201,8 @@ def iso_utc(ts_ms: int) -> str:
     moment = datetime.fromtimestamp(ts_ms / 1000, tz=UTC)
     precision = "milliseconds" if ts_ms % 1000 else "seconds"
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def utc_ms(iso: str) -> int:
+    """Milliseconds UTC of what `iso_utc` wrote."""
+    return round(datetime.fromisoformat(iso).timestamp() * 1000)

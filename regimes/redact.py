@@ -38,10 +38,15 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._spelled: set[str] = set()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Mask these too from now on."""
         known = {part for secret in secrets for part in _parts(secret)}
-        spelled = {form for secret in known for form in _spellings(secret)}
+        self._spelled |= {form for secret in known for form in _spellings(secret)}
         # Longest first: a secret that begins like another is masked whole.
-        exact = [re.escape(secret) for secret in sorted(spelled, key=lambda text: (-len(text), text))]
+        exact = [re.escape(secret) for secret in sorted(self._spelled, key=lambda text: (-len(text), text))]
         self._pattern = re.compile("|".join([*exact, *_SHAPES]))
 
     @classmethod

@@ -9,8 +9,6 @@ import pytest
 import structlog
 
 ROOT = Path(__file__).parent.parent
-# The whole service killed and starved takes minutes and a quiet machine: it is asked for by name.
-collect_ignore = [] if os.environ.get("REGIMES_CHAOS") else ["chaos"]
 
 
 @pytest.fixture(scope="session")

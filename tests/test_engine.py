@@ -75,7 +75,7 @@ def run(engine: Engine, stream: Sequence[Observation]) -> list[Outcome]:
 
 
 def as_bytes(outcomes: Sequence[Outcome]) -> list[bytes]:
-    return [msgspec.msgpack.encode(outcome) for outcome in outcomes]
+    return [msgspec.msgpack.encode(outcome, enc_hook=list) for outcome in outcomes]
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_real_candles_changed_after_a_moment_change_nothing_before_it_bit_for_bi
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ({"version": 0}, "version is 0, this program reads 1"),
+        ({"version": 0}, "version is 0, this program reads 2"),
         ({"fingerprint": "0"}, "other features, settings or symbols"),
         ({"features": None}, "parts are missing"),
     ],

@@ -70,13 +70,21 @@ class Policy:
         self.routes = list(routes)
         self.state = PolicyState()
 
+    def change(self, settings: AlertingSettings, routes: Sequence[Route]) -> None:
+        """Decide by other settings from now on; endpoints that are gone are forgotten."""
+        self.settings = settings
+        self.routes = list(routes)
+        self._keep(self.state)
+
     def snapshot(self) -> bytes:
         """All memory, for `restore` after a restart."""
         return msgspec.msgpack.encode(self.state)
 
     def restore(self, snapshot: bytes) -> None:
         """Take back a snapshot; endpoints that are gone are forgotten."""
-        state = msgspec.msgpack.decode(snapshot, type=PolicyState)
+        self._keep(msgspec.msgpack.decode(snapshot, type=PolicyState))
+
+    def _keep(self, state: PolicyState) -> None:
         known = {route.endpoint for route in self.routes}
         self.state = PolicyState({name: kept for name, kept in state.endpoints.items() if name in known})
 
@@ -85,6 +93,13 @@ class Policy:
         turn = _Turn(self.settings, now_ms, silences)
         for route in routes_for(event, self.routes):
             turn.decide(event, route, self._endpoint(route))
+        return turn.verdicts()
+
+    def note(self, event: Event, now_ms: int) -> Verdicts:
+        """Answer an event of the history: nobody is told of it."""
+        turn = _Turn(self.settings, now_ms, ())
+        for route in routes_for(event, self.routes):
+            turn.leave_untold(event, route)
         return turn.verdicts()
 
     def tick(self, now_ms: int, silences: Sequence[Silence] = ()) -> Verdicts:
@@ -137,6 +152,9 @@ class _Turn:
             reason = Reason.OPENED if event.phase is Phase.OPENED else Reason.ESCALATED
             self._send(event, route, memory, reason, event.why)
 
+    def leave_untold(self, event: Event, route: Route) -> None:
+        self._note(event, route, Action.SUPPRESS, Reason.HISTORY, "began before anybody watched")
+
     def _follow_up(self, event: Event, sent: Sent, route: Route, memory: EndpointState) -> None:
         """An episode the endpoint knows: an escalation rings again, everything else is an edit."""
         if event.phase is Phase.CLOSED:
@@ -187,14 +205,20 @@ class _Turn:
         self._note(event, route, Action.DIGEST, Reason.BELOW_MINIMUM, words)
 
     def _usual(self, event: Event, route: Route) -> bool:
-        """Whether a cascade is large in dollars only. One that has no history to be compared with is not."""
-        relative, least = event.data.get("peak_severity_relative"), self.settings.cascade_relative_severity
-        in_dollars_only = self.settings.cascade_basis == "both" and relative is not None and relative < least
-        if event.type is not EventType.LIQUIDATION_CASCADE or not in_dollars_only:
+        """Whether a cascade is not one by the basis. One that has no history to be compared with is, by its dollars."""
+        if event.type is not EventType.LIQUIDATION_CASCADE:
             return False
-        words = f"usual for {event.symbol}: relative severity {relative} of 5 < {least}"
-        self._note(event, route, Action.SUPPRESS, Reason.USUAL, words)
-        return True
+        basis, least = self.settings.cascade_basis, self.settings.cascade_relative_severity
+        relative = event.data.get("peak_severity_relative")
+        if basis != "absolute" and relative is not None and relative < least:
+            words = f"usual for {event.symbol}: relative severity {relative} of 5 < {least}"
+            self._note(event, route, Action.SUPPRESS, Reason.USUAL, words)
+            return True
+        if basis != "relative" and event.data.get("basis") == "relative":
+            words = f"unusual for {event.symbol}, yet small: severity {event.data['peak_severity']} of 5 in dollars"
+            self._note(event, route, Action.SUPPRESS, Reason.SMALL, words)
+            return True
+        return False
 
     def _cooling(self, event: Event, route: Route, memory: EndpointState) -> bool:
         last = memory.last.get(_subject(event))

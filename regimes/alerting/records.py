@@ -32,10 +32,12 @@ class Reason(StrEnum):
     CAP_NOTICE = "cap_notice"
     BELOW_MINIMUM = "below_minimum"
     USUAL = "usual"
+    SMALL = "small"
     SILENCED = "silenced"
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"
     NOT_SENT_BEFORE = "not_sent_before"
+    HISTORY = "history"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,12 @@
 """From an event to what a person is told: facts with units, links with labels, no receiver's markup."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from math import isfinite
 from typing import Any, Final, TypeAlias
 
 from regimes import wording
 from regimes.alerting.message import Fact, Link, Message
-from regimes.events import EventBody, Phase, Severity
+from regimes.events import EventBody, Phase, Severity, TrackRecord, utc_ms
 from regimes.timeframe import HOUR_MS
 
 _LINK_LABELS: Final = {"dashboard": "View on dashboard", "more": "More info"}
@@ -40,9 +39,9 @@ def render(
         title=body.title,
         summary=body.description,
         why=body.why,
-        ts_ms=_ms(body.timestamp),
-        started_ms=_ms(body.started),
-        facts=facts(body.data),
+        ts_ms=utc_ms(body.timestamp),
+        started_ms=utc_ms(body.started),
+        facts=(*facts(body.data), *_record(body.track_record)),
         links=tuple(Link(_LINK_LABELS.get(name, _words(name)), url) for name, url in body.links.items()),
         is_test=body.data.get("is_test") is True,
         late_ms=late_ms,
@@ -50,14 +49,14 @@ def render(
     )
 
 
+def _record(record: TrackRecord | None) -> tuple[Fact, ...]:
+    return () if record is None else (Fact("Track record", record.words),)
+
+
 def facts(data: Mapping[str, Any]) -> tuple[Fact, ...]:
     """The numbers of an event that a person wants, in the order in which they matter."""
     said = ((label, say(data[key])) for key, label, say in _FACTS if data.get(key) is not None)
     return tuple(Fact(label, value) for label, value in said if value)
-
-
-def _ms(iso_utc: str) -> int:
-    return round(datetime.fromisoformat(iso_utc).timestamp() * 1000)
 
 
 def _words(name: str) -> str:

@@ -40,16 +40,17 @@ class AlertingSettings(BaseModel):
         ge=0,
         description="The same for what the program tells of itself; higher = fewer messages.",
     )
-    cascade_basis: Literal["absolute", "both"] = Field(
+    cascade_basis: Literal["absolute", "relative", "both"] = Field(
         default="both",
-        description="What makes a liquidation cascade worth a message: absolute (dollars alone), or both (dollars, and "
-        "unusual for that symbol, see cascade_relative_severity; fewer messages).",
+        description="What makes a liquidation cascade worth a message: absolute (dollars alone), relative (unusual for that "
+        "symbol, however few dollars, see cascade_relative_severity), or both together (fewest messages). A change from or "
+        "to relative takes effect with a restart.",
     )
     cascade_relative_severity: int = Field(
         default=5,
         ge=1,
         le=5,
-        description="With basis both, least severity of a cascade against the symbol's own 30 days: 2, 3, 4 and 5 are "
+        description="With basis relative or both, least severity of a cascade against the symbol's own 30 days: 2, 3, 4 and 5 are "
         "its busiest 10, 3, 1 and 0.3 % of hours; lower = more messages.",
     )
     burst_count: int = Field(

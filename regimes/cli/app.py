@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts, study
+from regimes.cli import alerts, load, looking_back, recordings, study
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, DataError, StorageError, VenueError
@@ -62,7 +62,8 @@ def run(context: typer.Context) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from regimes.commands import run as command  # noqa: PLC0415  # keeps --help and --version quick
 
-    command.execute(settings_of(context))
+    settings = settings_of(context)
+    command.execute(settings, lambda: settings_of(context))
 
 
 def _moment(text: str) -> datetime:
@@ -161,7 +162,10 @@ def selftest(
 
 
 alerts.register(app)
+recordings.register(app)
 study.register(app)
+looking_back.register(app)
+load.register(app)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from regimes.config.settings import DEFAULT
 from regimes.config.sources import shipped_config
 from regimes.delivery.endpoints import Endpoint, Kind
 from regimes.engine import Engine
+from regimes.pipeline.basis import feature_settings
 from regimes.redact import MASK
 from regimes.storage.factory import database_for
 from regimes.storage.postgres import PostgresStorage
@@ -94,7 +95,7 @@ def shown(value: object) -> str:
 
 def estimates(settings: Settings) -> Sequence[str]:
     """Say what the warm-up fetches, how long that takes within the weight budget, and how much memory is needed."""
-    needs = Engine.build(installed(), settings.universe(), settings.sections()).needs()
+    needs = Engine.build(installed(), settings.universe(), feature_settings(settings)).needs()
     symbols = sum(_count(symbol) for symbol in settings.symbols)
     lines = [f"\nWarm-up for {symbols} symbol{'s' if symbols != 1 else ''}:"]
     weight = 0

@@ -31,9 +31,13 @@ _EVENT: Final = msgspec.json.Decoder(EventBody)
 
 
 class Received(msgspec.Struct, frozen=True):
-    """One message as it came. shown: what its reader sees, in one line. changes: it edits an earlier one."""
+    """One message as it came. number: of the message at its target, the same in an edit, which `changes` marks.
+
+    shown: what its reader sees, in one line.
+    """
 
     target: str
+    number: int
     changes: bool
     shown: str
     body: dict[str, Any]
@@ -96,7 +100,7 @@ class LocalReceiver:
         if earlier is not None and ("discord", int(earlier)) not in self._messages:
             return self._refuse("discord", "unknown message", {"code": 10008}, status=404)
         number = self._keep("discord", payload, earlier)
-        self._take("discord", payload, changes=earlier is not None, parts=_discord_parts(embed))
+        self._take("discord", number, payload, changes=earlier is not None, parts=_discord_parts(embed))
         return web.json_response({"id": str(number)})
 
     async def _telegram(self, request: web.Request) -> web.Response:
@@ -112,7 +116,8 @@ class LocalReceiver:
             described = {"ok": False, "error_code": 400, "description": f"Bad Request: {problem}"}
             return self._refuse("telegram", problem, described)
         number = self._keep("telegram", payload, earlier)
-        self._take("telegram", payload, changes=earlier is not None, parts=_telegram_parts(shown, payload))
+        parts = _telegram_parts(shown, payload)
+        self._take("telegram", number, payload, changes=earlier is not None, parts=parts)
         chat = {"id": int(payload["chat_id"])}
         return web.json_response({"ok": True, "result": {"message_id": number, "chat": chat}})
 
@@ -121,7 +126,8 @@ class LocalReceiver:
         if not payload.get("text") or not payload.get("blocks"):
             self.refused.append("slack: no text")
             return web.Response(status=400, text="no_text")
-        self._take("slack", payload, changes=False, parts=_slack_parts(payload["blocks"]))
+        number = self._keep("slack", payload, None)
+        self._take("slack", number, payload, changes=False, parts=_slack_parts(payload["blocks"]))
         return web.Response(text="ok")
 
     async def _http(self, request: web.Request) -> web.Response:
@@ -134,7 +140,8 @@ class LocalReceiver:
             return self._refuse("http", str(error), {"error": str(error)})
         kind = f"{event.severity} {event.event_type} {event.symbol} {event.phase}"
         parts = (kind, "signature verified", event.title)
-        self._take("http", msgspec.json.decode(raw), changes=False, parts=iter(parts))
+        payload = msgspec.json.decode(raw)
+        self._take("http", self._keep("http", payload, None), payload, changes=False, parts=iter(parts))
         return web.Response(status=204)
 
     def _keep(self, target: str, payload: Any, earlier: str | int | None) -> int:
@@ -142,10 +149,12 @@ class LocalReceiver:
         self._messages[target, number] = payload
         return number
 
-    def _take(self, target: str, payload: dict[str, Any], *, changes: bool, parts: Iterator[str]) -> None:
+    def _take(
+        self, target: str, number: int, payload: dict[str, Any], *, changes: bool, parts: Iterator[str]
+    ) -> None:
         shown = re.sub(r"\s+", " ", " | ".join(filter(None, parts)))
         short = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
-        self.received.append(Received(target, changes, short, payload))
+        self.received.append(Received(target, number, changes, short, payload))
         self._on_message(self.received[-1])
 
     def _refuse(

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 Result = TypeVar("Result")
+
+
+MOST_FILES: Final = 65_536
 
 
 class ExitCode(IntEnum):
@@ -18,6 +22,21 @@ class ExitCode(IntEnum):
     STORAGE = 4
     BUG = 70
     INTERRUPTED = 130
+
+
+def allow_open_files() -> int:
+    """Raise how many files and connections this process may have open, as far as it may; how many these are."""
+    try:
+        import resource  # noqa: PLC0415  # not on every platform
+    except ImportError:
+        return MOST_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return soft
 
 
 def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:

@@ -21,7 +21,9 @@ from regimes.config.features import section_types
 from regimes.delivery.settings import DeliverySettings
 from regimes.features.base import FeatureSettings, Universe
 from regimes.feeds.settings import VenuesSettings
+from regimes.history.tape.settings import TapeSettings
 from regimes.logs import LogSettings
+from regimes.narrative.settings import NarrativeSettings
 from regimes.storage.settings import StorageSettings
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.web.settings import WebSettings
@@ -127,8 +129,10 @@ class Settings(BaseModel):
     alerting: AlertingSettings = Field(default_factory=AlertingSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     storage: StorageSettings = Field(default_factory=StorageSettings)
+    tape: TapeSettings = Field(default_factory=TapeSettings)
     admin: AdminSettings = Field(default_factory=AdminSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    narrative: NarrativeSettings = Field(default_factory=NarrativeSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     _origins: dict[str, Origin] = PrivateAttr(default_factory=dict)
 
@@ -154,6 +158,17 @@ class Settings(BaseModel):
     def universe(self, symbols: tuple[str, ...] | None = None) -> Universe:
         """Return what the features watch; `symbols` are the configured ones with `top:N` resolved."""
         return Universe(symbols or self.symbols, self.timeframes)
+
+    def with_sections_of(self, other: Self, *sections: str) -> Self:
+        """Return a copy that has some sections, and where their values came from, of other settings."""
+        copy = self.model_copy(update={name: getattr(other, name) for name in sections})
+        theirs = tuple(f"{name}." for name in sections)
+        kept = {path: origin for path, origin in self._origins.items() if not path.startswith(theirs)}
+        taken = {
+            path: origin for path, origin in other._origins.items() if path.startswith(theirs)
+        }  # our own class
+        copy._origins = kept | taken  # noqa: SLF001  # our own class
+        return copy
 
     def replaced(self, origin: Origin, **sections: Any) -> Self:
         """Return a copy in which some sections or values are set by the program, and say who set them.

@@ -23,6 +23,8 @@ VARIABLES: Final = {
     **{f"WEBHOOKS_{route}": f"delivery.webhooks_{route.lower()}" for route in ROUTES},
     "WEBHOOK_SECRET": "delivery.webhook_secret",
     "DASHBOARD_TOKEN": "web.token",
+    "OPENAI_API_KEY": "narrative.api_key",
+    "OPENAI_BASE_URL": "narrative.base_url",
     "LOG_LEVEL": "log.level",
     "LOG_FILE": "log.file",
 }
@@ -38,10 +40,10 @@ class Given(msgspec.Struct, frozen=True):
     from_text: bool
 
 
-def shipped_config() -> Path:
-    """Return config/regimes.toml of this installation: inside the wheel, or in the checkout."""
-    in_wheel = _PACKAGE / "_shipped" / "config" / "regimes.toml"
-    return in_wheel if in_wheel.exists() else _PACKAGE.parent / "config" / "regimes.toml"
+def shipped_config(name: str = "regimes.toml") -> Path:
+    """Return a file of config/ of this installation: inside the wheel, or in the checkout."""
+    in_wheel = _PACKAGE / "_shipped" / "config" / name
+    return in_wheel if in_wheel.exists() else _PACKAGE.parent / "config" / name
 
 
 def find_config(explicit: Path | None, environ: Mapping[str, str], folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from regimes.storage.base import DeliveryStatus, Outcome
@@ -30,19 +31,20 @@ class Counters:
     database that failed and were made again.
     """
 
-    def __init__(self, endpoints: list[str]) -> None:
-        self.tries: Counter[tuple[str, Outcome]] = Counter(
-            {(name, outcome): 0 for name in endpoints for outcome in Outcome}
-        )
-        self.ended: Counter[tuple[str, DeliveryStatus]] = Counter(
-            {
-                (name, status): 0
-                for name in endpoints
-                for status in DeliveryStatus
-                if status is not DeliveryStatus.PENDING
-            }
-        )
-        self.seconds: dict[str, float] = dict.fromkeys(endpoints, 0.0)
-        self.diverted: Counter[str] = Counter(dict.fromkeys(endpoints, 0))
-        self.waited: dict[str, Waited] = {name: Waited() for name in endpoints}
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        self.tries: Counter[tuple[str, Outcome]] = Counter()
+        self.ended: Counter[tuple[str, DeliveryStatus]] = Counter()
+        self.seconds: dict[str, float] = {}
+        self.diverted: Counter[str] = Counter()
+        self.waited: dict[str, Waited] = {}
         self.storage_errors = 0
+        self.add(endpoints)
+
+    def add(self, endpoints: Sequence[str]) -> None:
+        """Count these endpoints too, from 0; those that are known go on."""
+        for name in endpoints:
+            if name not in self.seconds:
+                self.seconds[name], self.waited[name] = 0.0, Waited()
+                self.diverted[name] = 0
+                self.tries.update({(name, outcome): 0 for outcome in Outcome})
+                self.ended.update({(name, s): 0 for s in DeliveryStatus if s is not DeliveryStatus.PENDING})

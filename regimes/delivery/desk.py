@@ -22,6 +22,7 @@ _PAUSES_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 _log = structlog.get_logger(__name__)
 
 Links = Callable[[Event], Mapping[str, str]]
+Enrich = Callable[[EventBody], EventBody]
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -49,8 +50,8 @@ class AlertDesk:
     Nothing is lost while the database refuses: what waits is kept and written as one step when it takes it again.
     Event time decides, as `take` and `tick` are told it; clock is real time, the outbox's. states: what must be
     written with the events, such as what the engine knows; taken once for each try to write, between two turns of
-    the engine, so that it is the state right after the last event that is written with it. settings: how
-    long a message is worth sending.
+    the engine, so that it is the state right after the last event that is written with it. enrich:
+    adds what is known beside the event; quick, as it is called for each. settings: how long a message is worth sending.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class AlertDesk:
         *,
         states: StateKeeper,
         links: Links = lambda _event: {},
+        enrich: Enrich = lambda whole: whole,
         wake: Callable[[], None] = lambda: None,
         on_written: Callable[[Written], None] = lambda _written: None,
         settings: DeliverySettings = DEFAULTS,
@@ -79,6 +81,7 @@ class AlertDesk:
         self._clock = clock
         self._states = states
         self._links = links
+        self._enrich = enrich
         self._wake = wake
         self._on_written = on_written
         self._settings = settings
@@ -93,10 +96,20 @@ class AlertDesk:
         """Steps that are not on disk yet."""
         return len(self._waiting)
 
+    def change(self, endpoints: Sequence[Endpoint], links: Links, settings: DeliverySettings) -> None:
+        """Write for other endpoints from now on; the policy must have their routes."""
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._links = links
+        self._settings = settings
+
     def take(self, events: Sequence[Event], now_ms: int) -> None:
         """Decide about events; they and what follows from them will be written together."""
         verdicts = [self.policy.decide(event, now_ms, self.silences) for event in events]
         self._put(events, verdicts)
+
+    def note(self, events: Sequence[Event], now_ms: int) -> None:
+        """Store events that are news to nobody, such as those of the history; later states of them may be."""
+        self._put(events, [self.policy.note(event, now_ms) for event in events])
 
     def tick(self, now_ms: int) -> None:
         """Let the policy send what has become due."""
@@ -178,7 +191,7 @@ class AlertDesk:
         )
 
     def _body(self, event: Event) -> EventBody:
-        return body(event, links=dict(self._links(event)))
+        return self._enrich(body(event, links=dict(self._links(event))))
 
     def _add(self, step: Step) -> None:
         self._waiting.append(step)

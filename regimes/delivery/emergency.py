@@ -21,10 +21,14 @@ class Emergency:
     """Sends to the admin endpoints, or to all where there are none; the same subject at most once an hour."""
 
     def __init__(self, channels: Sequence[Channel], clock: Clock) -> None:
-        admins = [channel for channel in channels if "ADMIN" in channel.endpoint.routes]
-        self._channels = admins or [channel for channel in channels if "ALL" in channel.endpoint.routes]
         self._clock = clock
         self._sent_at: dict[tuple[str, str], float] = {}
+        self.change(channels)
+
+    def change(self, channels: Sequence[Channel]) -> None:
+        """Send to others from now on."""
+        admins = [channel for channel in channels if "ADMIN" in channel.endpoint.routes]
+        self._channels = admins or [channel for channel in channels if "ALL" in channel.endpoint.routes]
 
     async def send(self, event: Event) -> None:
         """Try each endpoint once, all at the same time. Never raises for an endpoint that cannot be reached."""

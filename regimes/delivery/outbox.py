@@ -59,43 +59,62 @@ class Outbox:
         jitter: Callable[[], float] = random.random,
         redact: Callable[[str], str] | None = None,
     ) -> None:
-        self.counters = Counters([channel.endpoint.name for channel in channels])
+        self.counters = Counters([])
         self._storage = storage
         self._clock = clock
         self._on_disabled = on_disabled
-        shared = Shared(storage, clock, jitter, timeout_s, self.counters, redact or Redactor())
-        paces: dict[str, Pace] = {}
-        self._workers = {
-            channel.endpoint.name: EndpointWorker(
-                channel,
-                shared,
-                self,
-                paces.setdefault(
-                    channel.traits.pace_key or channel.endpoint.name, Pace(channel.traits.rates)
-                ),
+        self._jitter = jitter
+        self._redact = redact or Redactor()
+        self._workers: dict[str, EndpointWorker] = {}
+        self._closing = False
+        self._changed = asyncio.Event()
+        self.change(channels, timeout_s=timeout_s, fallback=fallback)
+
+    def change(self, channels: Sequence[Channel], *, timeout_s: float, fallback: str) -> None:
+        """Serve other endpoints from now on; what is under way to the former ones is finished.
+
+        Raises ConfigError when there is no endpoint of the fallback's name, and changes nothing then.
+        """
+        names = [channel.endpoint.name for channel in channels]
+        if fallback and fallback not in names:
+            raise ConfigError(
+                f"delivery.fallback: no endpoint {fallback!r}; there are {', '.join(names) or 'none'}"
             )
-            for channel in channels
-        }
+        self.counters.add(names)
+        shared = Shared(self._storage, self._clock, self._jitter, timeout_s, self.counters, self._redact)
+        paces: dict[str, Pace] = {}
+        former, self._workers = self._workers, {}
+        for channel in channels:
+            name = channel.endpoint.name
+            pace = paces.setdefault(channel.traits.pace_key or name, Pace(channel.traits.rates))
+            under_way = former[name].ids_under_way if name in former else None
+            self._workers[name] = EndpointWorker(channel, shared, self, pace, under_way)
         self._expiry_ms = {channel.endpoint.name: channel.traits.expiry_ms for channel in channels}
-        if fallback and fallback not in self._workers:
-            raise ConfigError(f"delivery.fallback: no endpoint {fallback!r}; there are {self._names()}")
         self._fallback = fallback
+        for worker in former.values():
+            worker.close()
+        self._changed.set()
 
     async def run(self) -> None:
         """Work until `close`; deliveries that are under way then are finished."""
-        await self._restore()
         watching = asyncio.create_task(self._watch())
         try:
             async with asyncio.TaskGroup() as group:
-                for worker in self._workers.values():
-                    group.create_task(worker.run(), name=f"outbox {worker.endpoint.name}")
+                while not self._closing:
+                    self._changed.clear()
+                    await self._restore()
+                    for worker in self._workers.values():
+                        group.create_task(worker.run(), name=f"outbox {worker.endpoint.name}")
+                    await self._changed.wait()
         finally:
             watching.cancel()
 
     def close(self) -> None:
         """Start nothing more. What is under way takes up to two timeouts; a cancelled `run` leaves it to its leases."""
+        self._closing = True
         for worker in self._workers.values():
             worker.close()
+        self._changed.set()
 
     def wake(self, endpoints: Iterable[str] | None = None) -> None:
         """New deliveries were committed for these endpoints (None: for any)."""

@@ -67,9 +67,14 @@ class Shared(msgspec.Struct, frozen=True):
 
 
 class EndpointWorker:
-    """Sends what is due for one endpoint until it is closed."""
+    """Sends what is due for one endpoint until it is closed.
 
-    def __init__(self, channel: Channel, shared: Shared, office: Office, pace: Pace) -> None:
+    under_way: that of a worker whose place it takes, so that nothing is sent by both.
+    """
+
+    def __init__(
+        self, channel: Channel, shared: Shared, office: Office, pace: Pace, under_way: set[str] | None = None
+    ) -> None:
         self._channel = channel
         self._shared = shared
         self._storage = shared.storage
@@ -83,14 +88,14 @@ class EndpointWorker:
         self._closing = False
         self._senders = asyncio.Semaphore(channel.traits.workers)
         self._unsent = 0
-        self._under_way: set[str] = set()
+        self.ids_under_way = set[str]() if under_way is None else under_way
         self.endpoint = channel.endpoint
         self.state = EndpointState(fingerprint=channel.endpoint.fingerprint)
 
     @property
     def under_way(self) -> int:
         """Deliveries claimed and not settled."""
-        return len(self._under_way)
+        return len(self.ids_under_way)
 
     def restore(self, stored: bytes | None) -> None:
         """Take up what an earlier process knew of the endpoint."""
@@ -148,8 +153,8 @@ class EndpointWorker:
         )
         for delivery in due:
             # One whose settling waits for the database may be claimed again when its lease has run out.
-            if delivery.id not in self._under_way:
-                self._under_way.add(delivery.id)
+            if delivery.id not in self.ids_under_way:
+                self.ids_under_way.add(delivery.id)
                 self._unsent += 1
                 sending.create_task(self._deliver(delivery))
         return len(due) == slots and self._slots(now_ms) > 0
@@ -160,7 +165,7 @@ class EndpointWorker:
         slots = breaker.slots(now_ms, under_way=self._unsent, workers=workers)
         if workers > 1 and breaker == Breaker() and self._unsent <= workers:
             slots = _AHEAD * workers - self._unsent
-        return max(0, min(slots, _MOST_UNDER_WAY - len(self._under_way)))
+        return max(0, min(slots, _MOST_UNDER_WAY - len(self.ids_under_way)))
 
     def _held_s(self, now_ms: int) -> float:
         """How long the receiver, its kind or its rates keep us from sending. Nothing is sent to a parked one anyway."""
@@ -195,7 +200,7 @@ class EndpointWorker:
             if tried is not None:
                 await self._conclude(delivery, tried)
         finally:
-            self._under_way.discard(delivery.id)
+            self.ids_under_way.discard(delivery.id)
             self._wake.set()
 
     async def _try_in_turn(self, delivery: Delivery) -> Tried | None:

@@ -77,7 +77,7 @@ class Need(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):
-    """What one observation brought about."""
+    """What one observation brought about. readings: perhaps not made yet, see `deferred`."""
 
     readings: Sequence[Reading] = ()
     events: Sequence[Event] = ()

@@ -1,7 +1,7 @@
 """What the features on closed hourly bars share: intake, catching up hour by hour, staleness, snapshots."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from regimes.errors import DataError
 from regimes.events import Event, iso_utc
 from regimes.features.base import NOTHING, Output, Reading, Snapshot, Status, Universe
+from regimes.features.deferred import Deferred
 from regimes.features.latch import news
 from regimes.observations import Candle, Observation, Tick, Unavailable
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
@@ -46,6 +47,7 @@ class HourlyFeature(ABC):
     and the newest hour of their symbol is judged again.
     """
 
+    name: ClassVar[str]
     wants: ClassVar[frozenset[type[Observation]]] = frozenset({Candle, Tick, Unavailable})
 
     def __init__(self, universe: Universe) -> None:
@@ -61,7 +63,7 @@ class HourlyFeature(ABC):
         self._dirty: BoolArray = self._per_symbol("dirty", fill=False)
         self._untold: BoolArray = self._per_symbol("untold", fill=True)
         self._absent: list[str | None] = [None] * len(self._symbols)
-        self._told: list[Reading] = []
+        self._told: Sequence[Reading] = ()
 
     def update(self, observation: Observation) -> Output:
         """Collect bars; at a Tick judge what is new and say what changed."""
@@ -88,8 +90,8 @@ class HourlyFeature(ABC):
     def readings(self) -> Sequence[Reading]:
         """The reading of every symbol, in configured order."""
         if not self._told:
-            self._told = self._describe(np.arange(len(self._symbols)))
-        return tuple(self._told)
+            self._told = self._deferred(np.arange(len(self._symbols)))
+        return self._told
 
     def snapshot(self) -> Snapshot:
         """All state; bars that wait for a Tick are stored first."""
@@ -119,7 +121,7 @@ class HourlyFeature(ABC):
         self._now_ms = snapshot["now_ms"]
         self._absent = list(snapshot["absent"])
         self._load(snapshot["state"])
-        self._told = []
+        self._told = ()
         self._set_next_age()
 
     @abstractmethod
@@ -139,8 +141,8 @@ class HourlyFeature(ABC):
         """End what is open for symbols whose data stopped a day ago, and drop their numbers."""
 
     @abstractmethod
-    def _describe(self, rows: IntArray) -> list[Reading]:
-        """The readings of these symbols as of now."""
+    def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
+        """Copy what the readings of these symbols say as of now; the answer makes them from that."""
 
     @abstractmethod
     def _save(self) -> Snapshot:
@@ -156,24 +158,34 @@ class HourlyFeature(ABC):
         self._arrays[name] = values
         return values
 
-    def _standing(self, rows: IntArray, ready: BoolArray) -> list[Standing]:
-        """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
-        fresh = ready & (self._age[rows] == _FRESH)
-        closes = (self._judged_ms[rows] + HOUR_MS).tolist()
-        return [
-            (_OK, close_ms, None) if is_fresh else self._stand(row, is_ready, close_ms)
-            for row, is_ready, is_fresh, close_ms in zip(
-                rows.tolist(), ready.tolist(), fresh.tolist(), closes, strict=True
-            )
-        ]
+    def _of(self, values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+        """A copy of what an array with a last axis of symbols says of these."""
+        return values.copy() if len(rows) == len(self._symbols) else values[..., rows]
 
-    def _stand(self, row: int, ready: int, close_ms: int) -> Standing:
-        if self._judged_ms[row] == _NEVER:
-            absent = self._absent[row]
-            return (Status.WARMING if absent is None else Status.UNAVAILABLE), None, absent
-        if self._age[row] == _EXPIRED:
-            return Status.WARMING, close_ms, f"no closed bar since {iso_utc(close_ms)}"
-        return (Status.STALE if ready else Status.WARMING), close_ms, None
+    def _standing(self, rows: IntArray, ready: BoolArray) -> Callable[[], list[Standing]]:
+        """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
+        ages, judged_ms = self._of(self._age, rows), self._of(self._judged_ms, rows)
+        absent = {} if self._all_judged else {r: self._absent[r] for r in rows[judged_ms == _NEVER].tolist()}
+
+        def stand() -> list[Standing]:
+            fresh = ready & (ages == _FRESH) & (judged_ms != _NEVER)
+            return [
+                (_OK, close_ms, None) if is_fresh else _stand(close_ms, age, absent, row, ready=is_ready)
+                for row, is_ready, is_fresh, age, close_ms in zip(
+                    rows.tolist(),
+                    ready.tolist(),
+                    fresh.tolist(),
+                    ages.tolist(),
+                    (judged_ms + HOUR_MS).tolist(),
+                    strict=True,
+                )
+            ]
+
+        return stand
+
+    @property
+    def _all_judged(self) -> bool:
+        return bool((self._judged_ms != _NEVER).all())
 
     def _tick(self, ts_ms: int) -> Output:
         self._now_ms = max(self._now_ms, ts_ms)
@@ -186,13 +198,24 @@ class HourlyFeature(ABC):
             return NOTHING
         self._untold[:] = False
         if self.quiet:
-            self._told = []
+            self._told = ()
             return Output(events=news(events)) if events else NOTHING
-        readings = self._describe(rows)
-        self._told = list(self.readings())
-        for row, reading in zip(rows.tolist(), readings, strict=True):
-            self._told[row] = reading
+        readings = self._deferred(rows)
+        self._told = readings if len(rows) == len(self._symbols) else ()
         return Output(readings=readings, events=news(events))
+
+    def _deferred(self, rows: IntArray) -> Deferred:
+        """The readings of these symbols as of now; numbers are set aside here, words found when they are read."""
+        describe, made = self._describe(rows), list[Reading]()
+
+        def make(place: int) -> Reading:
+            if not made:
+                made.extend(describe())
+            return made[place]
+
+        whole = len(rows) == len(self._symbols)
+        symbols = self._symbols if whole else [self._symbols[row] for row in rows.tolist()]
+        return Deferred(self.name, symbols, make)
 
     def _take_in(self) -> None:
         batch = self._inbox.take()
@@ -249,3 +272,11 @@ class HourlyFeature(ABC):
             if observation.symbol in {None, symbol}:
                 self._absent[row] = f"{observation.venue}: {observation.reason}"
                 self._untold[row] = self._judged_ms[row] == _NEVER or self._untold[row]
+
+
+def _stand(close_ms: int, age: int, absent: Mapping[int, str | None], row: int, *, ready: bool) -> Standing:
+    if row in absent:
+        return (Status.WARMING if absent[row] is None else Status.UNAVAILABLE), None, absent[row]
+    if age == _EXPIRED:
+        return Status.WARMING, close_ms, f"no closed bar since {iso_utc(close_ms)}"
+    return (Status.STALE if ready else Status.WARMING), close_ms, None

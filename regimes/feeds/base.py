@@ -41,6 +41,15 @@ class BackPressure(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesFrames(Protocol):
+    """A sink that also wants the exchange's own text."""
+
+    def put_frame(self, observation: Observation, frame: str | bytes) -> None:
+        """Take one observation and the frame it came in; never raises, never blocks."""
+        ...
+
+
 class Feed(Protocol):
     """A source of observations that runs until it is cancelled."""
 

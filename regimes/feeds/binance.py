@@ -58,6 +58,8 @@ class BinanceFeed:
         self._reach: dict[tuple[DataKind, str, str], int] = {}
         self._sessions: dict[str, Session] = {}
         self._opened = False
+        self._warm = asyncio.Event()
+        self._warm.set()
         self._seen_until_ms = seen_until_ms
 
     async def open(self) -> None:
@@ -95,8 +97,13 @@ class BinanceFeed:
         self._reach = history.reach
         return history
 
-    async def run(self, sink: Sink) -> None:
-        """Deliver observations until cancelled; then everything is closed. Raises VenueError when no venue serves us."""
+    async def run(self, sink: Sink, *, warm: asyncio.Event | None = None) -> None:
+        """Deliver observations until cancelled; then everything is closed. Raises VenueError when no venue serves us.
+
+        warm: to be set when `warmup` is over, where that runs at the same time. Until then only liquidations and mark
+        prices are delivered, as a liquidation cannot be asked for later.
+        """
+        self._warm = warm or self._warm
         refused: VenueError | None = None
         try:
             if not self._opened:
@@ -145,7 +152,8 @@ class BinanceFeed:
             sink,
             prices=venue is self._price_venue,
             derivatives=venue is self._derivatives_venue,
-            reach=self._reach,
+            warm=self._warm,
+            reach=lambda: self._reach,
             seen_until_ms=self._seen_until_ms,
         )
         await session.run()

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-import ccxt.pro
 import msgspec
 from aiohttp import WSMsgType
 
 from regimes.clock import Clock
 from regimes.errors import DataError, VenueError
 from regimes.feeds.budget import RestBudget
+from regimes.feeds.exchanges import pro
 from regimes.feeds.settings import VenuesSettings
 
 DERIVATIVES: Final = frozenset({"binanceusdm"})
@@ -30,6 +30,9 @@ CLOSED: Final = "closed"
 
 class Tap(Protocol):
     """Takes frames of one venue, synchronously. What it raises is counted as a poison frame."""
+
+    frame: str | bytes
+    """The text of the frame it is being given."""
 
     def liquidation(self, url: str, frame: dict[str, Any]) -> None: ...
 
@@ -156,6 +159,7 @@ class Gate:
             return
         try:
             if message.type is _TEXT or message.type is _BINARY:
+                self._exchange.tap.frame = message.data
                 self._exchange.handle_message(self._client, _decode(message.data))
             else:
                 self._control(message)
@@ -179,7 +183,7 @@ def build_exchange(venue: str, settings: VenuesSettings, clock: Clock) -> Any:
     """
     derivatives = venue in DERIVATIVES
     weight = settings.rest_weight_per_minute
-    exchange: Any = type(venue, (Tapping, getattr(ccxt.pro, venue)), {})(
+    exchange: Any = type(venue, (Tapping, getattr(pro, venue)), {})(
         {
             "apiKey": settings.api_key.get_secret_value() if settings.api_key else "",
             "secret": settings.secret.get_secret_value() if settings.secret else "",

@@ -79,6 +79,7 @@ class Connection:
 
     async def _dial(self) -> None:
         await self._client.open(self._exchange.session)
+        _heed_cancellation()
         if not self._client.isConnected:
             raise self._failure(self._client.error)
 
@@ -105,6 +106,7 @@ class Connection:
             await self._client.send(_subscribe(streams, request_id).decode())
         except (ConnectionError, OSError) as error:
             raise LostError(f"closed while subscribing: {error}") from error
+        _heed_cancellation()
         return answer
 
     def _failure(self, error: object) -> Exception:
@@ -140,6 +142,13 @@ class Connection:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
                 await self._client.close()
+
+
+def _heed_cancellation() -> None:
+    """End here if this task was told to: ccxt's `wait_for` forgets it when the answer comes in the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _watched(future: Any) -> "asyncio.Future[Any]":

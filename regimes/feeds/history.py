@@ -6,13 +6,15 @@ from operator import itemgetter
 from typing import Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import structlog
 
 from regimes.clock import Clock
 from regimes.errors import VenueError
 from regimes.features.base import Need
-from regimes.feeds.cache import SCHEMA, CandleCache, join, to_candles, to_frame
+from regimes.feeds.cache import SCHEMA, CandleCache, join, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
 from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
 from regimes.observations import Candle, DataKind, FundingRate, Observation
@@ -50,16 +52,36 @@ class Shortfall(msgspec.Struct, frozen=True):
 
 
 class _Bars(msgspec.Struct, frozen=True):
+    """Bars of one symbol, shape (bars, columns of SCHEMA), oldest first.
+
+    No frame: polars has memory of its own, which it keeps long after hundreds of symbols are through.
+    """
+
     venue: str
     symbol: str
     timeframe: str
-    frame: pl.DataFrame
+    table: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rest: Rest, symbol: str, timeframe: str, frame: pl.DataFrame) -> "_Bars":
+        table = np.array(frame.select(SCHEMA.names()).to_numpy(), dtype=np.float64, order="C")
+        return cls(rest.venue, symbol, timeframe, table)
 
     @property
     def ends(self) -> tuple[int, ...]:
         """When the oldest and the newest bar ended; nothing where there are none."""
-        opens, step = self.frame.get_column("open_ms"), to_ms(self.timeframe)
-        return () if opens.is_empty() else (int(opens[0]) + step, int(opens[-1]) + step)
+        step = to_ms(self.timeframe)
+        return tuple(int(row[0]) + step for row in self.table[[0, -1]]) if len(self.table) else ()
+
+    def ending(self, from_ms: int, end_ms: int) -> Iterator[tuple[int, Candle]]:
+        """Those that end in a span, each with its end."""
+        step = to_ms(self.timeframe)
+        first, last = np.searchsorted(self.table[:, 0], (from_ms - step, end_ms - step)).tolist()
+        for open_ms, *values in self.table[first:last].tolist():
+            yield (
+                int(open_ms) + step,
+                Candle(self.venue, self.symbol, self.timeframe, int(open_ms), *values),
+            )
 
 
 class Warmup:
@@ -149,7 +171,7 @@ class Warmup:
             await self._store(rest.venue, symbol, timeframe, whole)
         wanted = whole.filter(pl.col("open_ms").is_between(from_ms, end_ms, closed="left"))
         newest_ms = None if wanted.is_empty() else int(wanted.get_column("open_ms")[-1])
-        self._bars.append(_Bars(rest.venue, symbol, timeframe, wanted))
+        self._bars.append(_Bars.of(rest, symbol, timeframe, wanted))
         self.reach["candle", symbol, timeframe] = max(reach_ms, newest_ms or 0)
         if reason is not None:
             self.shortfalls.append(Shortfall(rest.venue, "candle", symbol, newest_ms, reason))
@@ -220,11 +242,7 @@ class Warmup:
 
     def _candles_in(self, from_ms: int, to_end_ms: int) -> Iterator[tuple[int, Observation]]:
         for bars in self._bars:
-            step = to_ms(bars.timeframe)
-            ends = pl.col("open_ms") + step
-            inside = bars.frame.filter((ends >= from_ms) & (ends < to_end_ms))
-            for candle in to_candles(inside, venue=bars.venue, symbol=bars.symbol, timeframe=bars.timeframe):
-                yield candle.open_ms + step, candle
+            yield from bars.ending(from_ms, to_end_ms)
 
     def _rates_in(self, from_ms: int, to_end_ms: int) -> Iterator[tuple[int, Observation]]:
         return ((rate.ts_ms, rate) for rate in self._settlements if from_ms <= rate.ts_ms < to_end_ms)

@@ -70,6 +70,7 @@ class Receiver:
         """Configured symbols this venue's mark prices are taken for."""
         self.marks: dict[str, float] = {}
         self.duplicates = 0
+        self.frame: str | bytes = ""
         self._venue = venue
         self._clock = clock
         self._put = put

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
-import ccxt.pro
 import structlog
 
 from regimes.clock import Clock
@@ -15,6 +14,7 @@ from regimes.errors import DataError
 from regimes.feeds import parse
 from regimes.feeds.budget import Pace, RestPausedError
 from regimes.feeds.client import DERIVATIVES
+from regimes.feeds.exchanges import pro
 from regimes.observations import BookDepth, Candle
 from regimes.timeframe import to_ms
 
@@ -54,7 +54,7 @@ class Rest:
         call = self._call("Time")
         try:
             return parse.rest_time(await call({}))
-        except (ccxt.BaseError, RestPausedError, DataError) as error:
+        except (pro.BaseError, RestPausedError, DataError) as error:
             raise RestFailedError(f"{self.venue} time: {error}") from error
 
     async def candles(
@@ -166,7 +166,7 @@ class Rest:
         for wait_s in RETRY_WAITS_S:
             try:
                 return await call()
-            except (ccxt.BaseError, RestPausedError) as error:
+            except (pro.BaseError, RestPausedError) as error:
                 if not _may_pass(error):
                     raise RestFailedError(f"{self.venue} {what}: {_short(error)}") from error
                 _log.info(
@@ -178,7 +178,7 @@ class Rest:
     async def _once(self, what: str, call: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await call()
-        except (ccxt.BaseError, RestPausedError) as error:
+        except (pro.BaseError, RestPausedError) as error:
             raise RestFailedError(f"{self.venue} {what}: {_short(error)}") from error
 
     def _bad_row(self, error: DataError) -> None:
@@ -189,7 +189,7 @@ class Rest:
 
 def _may_pass(error: Exception) -> bool:
     """Whether asking again soon may help; an answer cut short is an aiohttp error that ccxt takes for a refusal."""
-    return isinstance(error, ccxt.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientError)
+    return isinstance(error, pro.OperationFailed) or isinstance(error.__cause__, aiohttp.ClientError)
 
 
 def _short(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """One venue's live run: its lines, its polls, and the repair of what was missed."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from regimes.clock import Clock
 from regimes.feeds import parse
 from regimes.feeds.bars import BarAccount
-from regimes.feeds.base import BackPressure, Sink
+from regimes.feeds.base import BackPressure, Sink, TakesFrames
 from regimes.feeds.funding import FundingAccount
 from regimes.feeds.gaps import GapTeller
 from regimes.feeds.line import Line
@@ -41,7 +41,8 @@ Reach = Mapping[tuple[DataKind, str, str], int]
 class Session:
     """Runs one venue until cancelled. prices: take candles and book here. derivatives: take the rest here.
 
-    reach: how far warm-up got, see `Warmup.reach`.
+    warm: set once history is in; until then only the streams of liquidations and mark prices run, as nobody can ask
+    for a liquidation later. reach: how far warm-up got by then, see `Warmup.reach`.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Session:
         *,
         prices: bool,
         derivatives: bool,
-        reach: Reach,
+        warm: asyncio.Event,
+        reach: Callable[[], Reach],
         seen_until_ms: int | None,
     ) -> None:
         self._venue = venue
@@ -63,6 +65,7 @@ class Session:
         self._clock = clock
         self._sink = sink
         self._back = sink if isinstance(sink, BackPressure) else None
+        self._frames = sink if isinstance(sink, TakesFrames) else None
         self._prices = prices
         self._derivatives = derivatives
         self._seen_until_ms = seen_until_ms or 0
@@ -74,7 +77,8 @@ class Session:
         self._polls: dict[DataKind, Meter] = {}
         self._bars = BarAccount(self._ids, TIMEFRAME, clock.now_ms())
         self._funding = FundingAccount(self._ids, clock.now_ms())
-        self._seed(reach)
+        self._warm = warm
+        self._reach = reach
         self._bar_repair = BarRepair(
             venue.rest, self._ids, self._bars, self._gaps["candle"], self._put, settings, clock
         )
@@ -86,7 +90,7 @@ class Session:
         self._receiver = Receiver(
             venue.name,
             clock=clock,
-            put=self._put,
+            put=self._put_frame,
             bars=self._bars,
             funding=self._funding,
             liquidation_gaps=self._gaps["liquidation"],
@@ -94,23 +98,37 @@ class Session:
         self._receiver.symbols = venue.symbols
         self._receiver.wanted = frozenset(self._ids)
         venue.exchange.tap = self._receiver
-        self._lines = [*self._price_lines(), *self._derivative_lines()]
+        self._price_lines, self._other_lines = [*self._lines_of_bars()], [*self._lines_of_derivatives()]
+        self._lines = [*self._price_lines, *self._other_lines]
 
-    def _seed(self, reach: Reach) -> None:
+    def _seed(self) -> None:
+        """Begin where the history ends."""
+        reach = self._reach()
         for symbol in self._ids:
             if ("candle", symbol, TIMEFRAME) in reach:
                 self._bars.seed(symbol, reach["candle", symbol, TIMEFRAME])
             if ("funding", symbol, "") in reach:
                 self._funding.seed(symbol, reach["funding", symbol, ""])
 
+    def _put_frame(self, observation: Observation) -> None:
+        """Pass on what a frame held, with the frame where it is wanted."""
+        if self._frames is None:
+            self._put(observation)
+        else:
+            self._frames.put_frame(observation, self._receiver.frame)
+            self._hold_if_pressed()
+
     def _put(self, observation: Observation) -> None:
         self._sink.put(observation)
+        self._hold_if_pressed()
+
+    def _hold_if_pressed(self) -> None:
         if self._back is not None and self._back.pressure and not self._held.is_set():
             self._held.set()
             for line in self._lines:
                 line.hold()
 
-    def _price_lines(self) -> Iterator[Line]:
+    def _lines_of_bars(self) -> Iterator[Line]:
         if not self._prices:
             return
         streams = [f"{market_id.lower()}@kline_{TIMEFRAME}" for market_id in self._ids.values()]
@@ -119,7 +137,7 @@ class Session:
             limit = {"candle": self._settings.stale_candles_seconds}
             yield self._line(f"candles {number}", streams[start : start + size], ("candle",), limit)
 
-    def _derivative_lines(self) -> Iterator[Line]:
+    def _lines_of_derivatives(self) -> Iterator[Line]:
         if not self._derivatives:
             return
         # Mark prices are the pulse by which silent liquidations are judged, so one market is always watched.
@@ -162,11 +180,15 @@ class Session:
             unseen_from_ms = max(self._clock.now_ms() - DAY_MS, self._seen_until_ms)
             self._gaps["liquidation"].begin(unseen_from_ms, "not running")
         async with asyncio.TaskGroup() as group:
-            for line in self._lines:
+            for line in self._other_lines:
                 group.create_task(line.run())
             group.create_task(self._keep_house())
             group.create_task(self._ease())
             group.create_task(self._compare_clocks())
+            await self._warm.wait()
+            self._seed()
+            for line in self._price_lines:
+                group.create_task(line.run())
             if self._prices:
                 group.create_task(self._bar_repair.run())
                 group.create_task(self._poll_depth())

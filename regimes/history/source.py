@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from regimes.errors import ConfigError
+from regimes.history.archive.source import ArchiveSource
+from regimes.history.joined import TAPE_FOLDER, JoinedSource
 from regimes.history.parquet import ParquetSource
+from regimes.history.tape.source import TapeSource
 from regimes.observations import Observation
 
 
@@ -38,9 +41,39 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Recorded(Protocol):
+    """A source that also knows what an engine was given."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `steps` is all that it was given."""
+        ...
+
+    def span(self) -> tuple[int, int]:
+        """As a source's."""
+        ...
+
+    def steps(self, from_ms: int, to_ms: int) -> Iterator[Observation]:
+        """What the engine was given from `from_ms` on and before `to_ms`, Ticks included, in that order."""
+        ...
+
+
 def open_source(path: Path) -> Source:
-    """Open whatever a path holds. Raises ConfigError where it holds no history."""
+    """Open whatever a path holds. Raises ConfigError where it holds no history.
+
+    Recordings without liquidations take those of a tape in the folder `tape` beside them.
+    """
     if ParquetSource.fits(path):
-        return ParquetSource(path)
+        recordings, tape = ParquetSource(path), path / TAPE_FOLDER
+        if not recordings.watched and TapeSource.fits(tape):
+            return JoinedSource(recordings, TapeSource(tape))
+        return recordings
+    if TapeSource.fits(path):
+        return TapeSource(path)
+    if ArchiveSource.fits(path):
+        return ArchiveSource(path)
     there = "no history there" if path.exists() else "no such file or folder"
-    raise ConfigError(f"{path}: {there}; give a folder with `candles/*_1h.parquet` (see docs/replay.md)")
+    raise ConfigError(
+        f"{path}: {there}; give a folder of recordings, of tape or of the public archive (see docs/history.md)"
+    )

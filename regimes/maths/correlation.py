@@ -95,6 +95,40 @@ def masked_rows(values: FloatArray, present: BoolArray, rows: IntArray, at_least
     return Correlations(np.where(usable, np.clip(r, -1.0, 1.0), np.nan), n.astype(np.int64))
 
 
+def pearson_pairs(values: FloatArray, rows: IntArray, columns: IntArray, count: int) -> FloatArray:
+    """Pearson's r of chosen pairs of rows that have data in the same `count` columns, all else NaN.
+
+    values: shape (rows, n). Answers shape (pairs,). Rows that do not move give NaN or infinity.
+
+    >>> up = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.5], [3.0, 2.0, 1.0]])
+    >>> pearson_pairs(up, np.array([0, 0]), np.array([1, 2]), 3).round(3).tolist()
+    [0.998, -1.0]
+    """
+    used, where = np.unique(np.concatenate([rows, columns]), return_inverse=True)
+    some = values[used]
+    missing = np.isnan(some)
+    if missing.any():
+        some[missing] = 0.0
+    some -= some.sum(axis=1, keepdims=True) / max(count, 1)
+    some[missing] = 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        some /= np.sqrt(np.einsum("ij,ij->i", some, some))[:, None]
+        r: FloatArray = np.einsum("ij,ij->i", some[where[: len(rows)]], some[where[len(rows) :]])
+    return r
+
+
+def least_change(r: FloatArray, change: FloatArray, n: tuple[int, int], min_z: float) -> FloatArray:
+    """The |change| from which r + change lies `min_z` standard errors from r (Fisher z), for sample sizes n.
+
+    By atanh a - atanh b = atanh((a - b) / (1 - ab)), so that no logarithm is needed. n: after and before.
+
+    >>> round(float(least_change(np.float64(0.87), np.float64(0.15 - 0.87), (168, 720), 3.8)), 2)
+    0.28
+    """
+    spread = np.sqrt(1.0 / max(n[0] - 3, 1) + 1.0 / max(n[1] - 3, 1))
+    return np.asarray(np.tanh(min_z * spread) * (1.0 - r * (r + change)), dtype=r.dtype)
+
+
 def fisher_z(r1: npt.ArrayLike, n1: npt.ArrayLike, r2: npt.ArrayLike, n2: npt.ArrayLike) -> FloatArray:
     """How many standard errors lie between two correlations of independent samples (Fisher, 1921).
 

@@ -8,7 +8,9 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from regimes.maths.spot_frozen import LOG_VOLUME_SEASON
 from regimes.maths.stats import FloatArray, IntArray, mean_and_std, z_score
+from regimes.timeframe import HOUR_MS
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 COOLING: Final = -1
@@ -16,6 +18,9 @@ NEUTRAL: Final = 0
 IGNITION: Final = 1
 # Bars with volume that a mean of log volume needs; zero has no logarithm.
 MIN_VOLUME_BARS: Final = 15
+_SEASON: Final = np.exp(np.array(LOG_VOLUME_SEASON))
+# 1970-01-01 was a Thursday.
+_MONDAY_HOUR: Final = 96
 
 
 def volume_z(volume: FloatArray) -> FloatArray:
@@ -27,6 +32,17 @@ def volume_z(volume: FloatArray) -> FloatArray:
     logs = np.log(np.where(volume > 0, volume, np.nan))
     mean, std, count = mean_and_std(logs)
     return np.where(count >= MIN_VOLUME_BARS, z_score(logs[:, -1], mean, std), np.nan)
+
+
+def usual_volume(end_ms: int, step_ms: int, bars: int) -> FloatArray:
+    """What part of its week's mean each of the last bars usually trades, oldest first; 1 for bars of a week.
+
+    end_ms: open time of the newest. Pooled over symbols, fitted before 2025-02.
+    """
+    first = (end_ms - (bars - 1) * step_ms) // HOUR_MS
+    hours = (first - _MONDAY_HOUR + np.arange(bars * step_ms // HOUR_MS)) % len(_SEASON)
+    usual: FloatArray = _SEASON[hours].reshape(bars, -1).mean(axis=1)
+    return usual
 
 
 def heat(
@@ -74,3 +90,20 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
         wins = is_known & (state != NEUTRAL) & (own_count == most)
         primary[wins] = state[wins]
     return primary, most, known.sum(axis=0)
+
+
+def persistence_terms(states: IntArray, primary: IntArray, age_hours: FloatArray) -> FloatArray:
+    """What the chance that a primary regime lasts rests on; shape (2 * (timeframes + 2), rows).
+
+    states: shape (timeframes, rows), all known. primary: of each row. age_hours: since it was entered. Terms are
+    one, whether each timeframe agrees, and log(1 + age): once for neutral regimes, once for the others.
+    """
+    own = np.concatenate((np.ones((1, len(primary))), states == primary, np.log1p(age_hours)[None]))
+    neutral = primary == NEUTRAL
+    return np.concatenate((own * neutral, own * ~neutral))
+
+
+def persistence(terms: FloatArray, weights: FloatArray) -> FloatArray:
+    """Probability that the primary regime is the same 24 hours on: a logistic model; NaN where a term is."""
+    score: FloatArray = (terms * weights[:, None]).sum(axis=0)
+    return 1.0 / (1.0 + np.exp(-score))

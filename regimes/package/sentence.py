@@ -32,7 +32,18 @@ def _volatility(signal: Mapping[str, Any]) -> str | None:
     if regime is None or daily is None:
         return None
     usual = f", {ratio(times)} its usual" if times is not None else ""
-    return f"volatility is {regime} at {percent(daily)} a day{usual}"
+    return f"volatility is {regime} at {percent(daily)} a day{usual}{_next_day(signal)}"
+
+
+def _next_day(signal: Mapping[str, Any]) -> str:
+    """What the calibrated layer expects, with its uncertainty; nothing where it does not speak."""
+    names = ("forecast_24h", "forecast_24h_low", "forecast_24h_high")
+    forecast, low, high = (signal.get(name) for name in names)
+    if forecast is None or low is None or high is None:
+        return ""
+    extreme = signal.get("p_extreme")
+    chance = "" if extreme is None else f", p 24 h extreme {percent(extreme, 0)}"
+    return f", next 24 h {percent(forecast)} (80 %: {percent(low)} to {percent(high)}){chance}"
 
 
 def _cascades(signal: Mapping[str, Any]) -> str | None:

@@ -33,7 +33,8 @@ from regimes.pipeline.health import Health
 from regimes.pipeline.pipeline import Pipeline
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.states import States
-from regimes.redact import Redactor
+from regimes.pipeline.telling import Telling
+from regimes.redact import Redactor, secrets_in
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
 from regimes.web.source import Trial
@@ -48,14 +49,14 @@ _log = structlog.get_logger(__name__)
 class Alerts:
     """One pipeline's alerts. Open with `open_alerts`, hand `resume` to the pipeline, `attach` it, then `run`.
 
-    storage, outbox, desk and health are there to be asked by commands and pages.
+    storage, outbox, desk, telling and health are there to be asked by commands and pages.
     """
 
     def __init__(
         self, settings: Settings, clock: Clock, storage: Storage, channels: tuple[Channel, ...], real: Clock
     ) -> None:
+        self.settings = settings
         self.storage = storage
-        self.endpoints = tuple(channel.endpoint for channel in channels)
         self._channels = {channel.endpoint.name: channel for channel in channels}
         self._real = real
         self.watch = SystemWatch()
@@ -69,6 +70,7 @@ class Alerts:
             on_disabled=self._disabled,
             redact=redact,
         )
+        self.telling = Telling(storage, settings.narrative, real)
         self.desk = AlertDesk(
             Policy(settings.alerting, routes(self.endpoints, settings)),
             storage,
@@ -76,19 +78,35 @@ class Alerts:
             real,
             states=self,
             links=links_of(settings),
+            enrich=self.telling.enrich,
             wake=self.outbox.wake,
             on_written=self._written,
             settings=settings.delivery,
         )
         self.health = Health(settings, self.watch, channels, real, redact=redact)
         self._archive = Archive(storage, settings.storage, clock, real)
-        self._settings = settings
         self._clock = clock
         self._pipeline: Pipeline | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._states = States(self._small_states, self._live_engine)
         self._sent = asyncio.Event()
         self._on_written: list[Callable[[Written], None]] = []
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The receivers that are served."""
+        return tuple(channel.endpoint for channel in self._channels.values())
+
+    def change(self, settings: Settings, channels: tuple[Channel, ...]) -> None:
+        """Go on with other settings and the channels that they ask for. Raises ConfigError, and changes nothing then."""
+        self._redact.learn(secrets_in(settings))
+        delivery = settings.delivery
+        self.outbox.change(channels, timeout_s=delivery.timeout_seconds, fallback=delivery.fallback)
+        self.settings = settings
+        self._channels = {channel.endpoint.name: channel for channel in channels}
+        self.desk.policy.change(settings.alerting, routes(self.endpoints, settings))
+        self.desk.change(self.endpoints, links_of(settings), delivery)
+        self.health.emergency.change(channels)
 
     def on_written(self, callback: Callable[[Written], None]) -> None:
         """Tell of events once they are on disk."""
@@ -102,6 +120,7 @@ class Alerts:
         if "system" in state:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
+        await self.telling.look()
         return Resume(state, self._liquidations_since)
 
     def attach(self, pipeline: Pipeline) -> None:
@@ -117,6 +136,7 @@ class Alerts:
                 self._send(),
                 self._archive.run(self._save),
                 self._save_first(),
+                self.telling.narrator.run(),
                 self._every(POLICY_S, self._let_policy_speak),
                 self._every(HEALTH_S, self.look),
             ):
@@ -143,13 +163,15 @@ class Alerts:
         await self._archive.hand_over()
         self._save()
         try:
-            await asyncio.wait_for(self.desk.drained(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self.desk.drained()
         except TimeoutError:
             _log.error("alerts_left_unstored", waiting=self.desk.waiting, error=self.desk.last_error)
         self.outbox.close()
         # What takes longer is left to its lease, and sent again by the next run.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._sent.wait(), CLOSE_S / 2)
+            async with asyncio.timeout(CLOSE_S / 2):
+                await self._sent.wait()
 
     async def _send(self) -> None:
         try:
@@ -162,6 +184,8 @@ class Alerts:
 
     def _took(self, batch: Batch) -> None:
         self._archive.take(batch)
+        if batch.standing:
+            self.desk.note(batch.standing, batch.now_ms)
         events = [*batch.events, *self.health.gaps(batch)]
         if events:
             self.desk.take(events, batch.now_ms)
@@ -175,6 +199,7 @@ class Alerts:
         """Look at the whole service now; what is wrong, or well again, is told."""
         with suppress(StorageError):
             await self.desk.load_silences()
+        await self.telling.look()
         if self._pipeline is not None:
             events = await self.health.look(self._pipeline, self.storage, self.desk, self._now_ms())
             self._tell(events)
@@ -187,6 +212,7 @@ class Alerts:
         self._tell(self.health.disabled(endpoint, reason, self._now_ms()))
 
     def _written(self, written: Written) -> None:
+        self.telling.narrator.take(written.events)
         for callback in self._on_written:
             callback(written)
 

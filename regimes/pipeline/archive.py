@@ -10,6 +10,7 @@ import structlog
 from regimes.clock import Clock
 from regimes.errors import StorageError
 from regimes.features.base import Reading
+from regimes.features.deferred import Joined, places
 from regimes.package import flatten
 from regimes.pipeline.batch import Batch
 from regimes.storage.base import ReadingRow, Storage
@@ -40,9 +41,10 @@ class Archive:
         """Keep what this turn brought."""
         if batch.liquidations:
             self._batches.append(batch)
-        self._rows += [
-            self._row(reading, batch.now_ms) for reading in batch.readings if self._wants(reading, batch)
-        ]
+        parts = batch.readings.parts if isinstance(batch.readings, Joined) else [batch.readings]
+        for readings in parts:
+            wanted = [index for index, place in enumerate(places(readings)) if self._wants(place, batch)]
+            self._rows += [self._row(readings[index], batch.now_ms) for index in wanted]
         if self._batches or self._rows:
             self._due.set()
 
@@ -53,11 +55,11 @@ class Archive:
             group.create_task(self._snapshots(save))
             group.create_task(self._purges())
 
-    def _wants(self, reading: Reading, batch: Batch) -> bool:
-        last_ms = self._kept_ms.get((reading.feature, reading.symbol))
+    def _wants(self, place: tuple[str, str], batch: Batch) -> bool:
+        last_ms = self._kept_ms.get(place)
         if last_ms is not None and batch.now_ms - last_ms < self._settings.readings_seconds * 1000:
             return False
-        self._kept_ms[reading.feature, reading.symbol] = batch.now_ms
+        self._kept_ms[place] = batch.now_ms
         return True
 
     def _row(self, reading: Reading, now_ms: int) -> ReadingRow:

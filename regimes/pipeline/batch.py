@@ -7,13 +7,15 @@ import msgspec
 
 from regimes.events import Event
 from regimes.features.base import Reading
+from regimes.features.deferred import Joined
 from regimes.observations import Candle, FeedGap, FundingRate, Liquidation, MarkPrice, Observation
 
 
 class Batch(msgspec.Struct, frozen=True):
     """One turn: what was accepted of each kind, readings and events, each in order.
 
-    now_ms: the engine's time after it.
+    now_ms: the engine's time after it. standing: all states of the episodes that the history left open, for an
+    engine that begins anew: known, but news to nobody.
     """
 
     now_ms: int
@@ -24,6 +26,7 @@ class Batch(msgspec.Struct, frozen=True):
     candles: Sequence[Candle] = ()
     marks: Sequence[MarkPrice] = ()
     funding: Sequence[FundingRate] = ()
+    standing: Sequence[Event] = ()
 
 
 class Gatherer:
@@ -32,7 +35,7 @@ class Gatherer:
     def __init__(self) -> None:
         self.liquidations: list[Liquidation] = []
         self.gaps: list[FeedGap] = []
-        self.readings: list[Reading] = []
+        self.readings = Joined()
         self.events: list[Event] = []
         self.candles: list[Candle] = []
         self.marks: list[MarkPrice] = []

@@ -51,7 +51,7 @@ class Health:
         self._real = real
         self._bad_since: dict[str, float] = {}
         self._folder = _folder(settings)
-        self._emergency = Emergency(channels, real)
+        self.emergency = Emergency(channels, real)
         self._redact = redact
 
     async def look(self, pipeline: Pipeline, storage: Storage, desk: AlertDesk, now_ms: int) -> list[Event]:
@@ -96,7 +96,8 @@ class Health:
 
     def _streams(self, pipeline: Pipeline, now_ms: int) -> list[Event]:
         events: list[Event] = []
-        for stream in pipeline.status():
+        # While history is fetched not every stream has begun.
+        for stream in pipeline.status() if pipeline.live.is_set() else ():
             name = f"{stream.venue} {stream.stream}"
             lasted_s = self._lasted_s(name, is_bad=not stream.connected)
             is_stale = lasted_s >= self._admin.feed_stale_seconds
@@ -161,7 +162,7 @@ class Health:
             why=self._redact(desk.last_error),
         )
         event = self._watch.tell(EventType.SYSTEM_DISK_LOW, "storage", trouble, now_ms)
-        await self._emergency.send(event)
+        await self.emergency.send(event)
 
     def _lasted_s(self, name: str, *, is_bad: bool) -> float:
         """Real seconds for which something has been bad without a break."""

@@ -1,16 +1,18 @@
 """The running program as the web room sees it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import SecretStr
 
+from regimes.alerting.track_record import ScoreTable
 from regimes.clock import Clock
 from regimes.config import Settings
 from regimes.config.load import leaves
 from regimes.engine import Engine
+from regimes.events import EventBody
 from regimes.feeds.cache import CandleCache, to_candles
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
@@ -34,11 +36,14 @@ class LiveSource:
         self.desk = alerts.desk
         self.queue = pipeline.queue
         self.volatility: Any = settings.section("volatility")
-        self._settings = settings
         self._pipeline = pipeline
         self._alerts = alerts
         self._cache = CandleCache(settings.storage.cache_dir.expanduser())
         self._bars: dict[Path, tuple[int, Sequence[Candle]]] = {}
+
+    @property
+    def _settings(self) -> Settings:
+        return self._alerts.settings
 
     @property
     def engine(self) -> Engine | None:
@@ -77,6 +82,19 @@ class LiveSource:
     def spool_bytes(self) -> int:
         spool = self._settings.storage.spool.expanduser()
         return spool.stat().st_size if spool.exists() else 0
+
+    @property
+    def score_table(self) -> ScoreTable | None:
+        return self._alerts.telling.table
+
+    def narrated(self, package: Mapping[str, Any]) -> str:
+        return self._alerts.telling.narrator.package(package)
+
+    def better(self, event: EventBody) -> EventBody:
+        return self._alerts.telling.narrator.better(event)
+
+    def narrative_counts(self) -> Mapping[str, int]:
+        return self._alerts.telling.narrator.counts
 
     async def bars(self, symbol: str) -> Sequence[Candle]:
         venue = self._settings.venues.spot or self._settings.venues.derivatives

@@ -19,13 +19,16 @@ from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
+from regimes.history.tape.recorder import Recorder
 from regimes.observations import FundingRate, Observation, Tick
+from regimes.pipeline.basis import feature_settings
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
 from regimes.pipeline.replay import replay
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
 from regimes.pipeline.stopwatch import timed
+from regimes.pipeline.tidy import tidy
 from regimes.pipeline.timed import TimedSink
 from regimes.timeframe import known_at_ms
 
@@ -43,11 +46,16 @@ class Pipeline:
     """The program without its process: `run` it until told to stop, or compute everything once.
 
     settings: what to watch and how; read from files and environment when left out. clock: event time; the
-    machine's when left out. resume: where an earlier run stopped. One instance runs once.
+    machine's when left out. resume: where an earlier run stopped. recorder: the tape of this run. One instance runs once.
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, clock: Clock | None = None, resume: Resume | None = None
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        resume: Resume | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings or load()
         self.clock = clock or SystemClock()
@@ -55,7 +63,8 @@ class Pipeline:
         self.lag = LoopLag(self.clock)
         self.live = asyncio.Event()
         """Set once the history is in and observations flow through the engine."""
-        self._sink = TimedSink(self.queue, self.clock)
+        self._recorder = recorder
+        self._sink = TimedSink(self.queue, self.clock, recorder)
         self._engine: Engine | None = None
         self._feed: BinanceFeed | None = None
         self._on_reading: list[OnReading] = []
@@ -152,8 +161,10 @@ class Pipeline:
     async def _prepare(self) -> tuple[BinanceFeed, Engine]:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
         universe = self.settings.universe(symbols)
+        if self._recorder is not None:
+            self._recorder.watch(universe.symbols)
         kinds = timed(installed(), self.clock, self.feature_seconds)
-        self._engine = Engine.build(kinds, universe, self.settings.sections())
+        self._engine = Engine.build(kinds, universe, feature_settings(self.settings))
         seen_until_ms = await self._resume.into(self._engine, self.clock.now_ms())
         self._feed = BinanceFeed(
             self.settings.venues,
@@ -164,8 +175,8 @@ class Pipeline:
         )
         return self._feed, self._engine
 
-    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Sequence[Event]:
-        """Take the history; what became true while nobody watched."""
+    async def _warm_up(self, feed: BinanceFeed, engine: Engine) -> Batch:
+        """Take the history; what became true while nobody watched, or what an engine that begins anew finds open."""
         began = self.clock.monotonic()
         history = await feed.warmup(engine.needs(), self._progress)
         for on_funding in self._on_funding_history:
@@ -175,9 +186,13 @@ class Pipeline:
             merge(history.observations(), self._resume.liquidations, key=known_at_ms),
             self.clock.now_ms(),
             interval_ms=int(self.settings.pipeline.interval_seconds * 1000),
+            on_step=None if self._recorder is None else self._recorder.took,
         )
         log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
-        return replayed.events if self._resume.goes_on else []
+        if self._resume.goes_on:
+            return Batch(engine.now_ms, events=replayed.events)
+        standing = [event for event in replayed.events if event.id in engine.open_events]
+        return Batch(engine.now_ms, standing=standing)
 
     def _progress(self, progress: Progress) -> None:
         self.progress = progress
@@ -187,20 +202,21 @@ class Pipeline:
     async def _work(self) -> None:
         feed, engine = await self._prepare()
         async with feed:
-            missed = await self._warm_up(feed, engine)
-            # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
-            self.live.set()
-            if missed:
-                self._hand_on(Batch(engine.now_ms, events=missed))
             try:
                 async with asyncio.TaskGroup() as group:
-                    for part in (
-                        feed.run(self._sink),
-                        self._consume(),
-                        self._tick(),
-                        self.lag.run(),
-                        self._report(),
-                    ):
+                    # Nobody can ask for a liquidation later, so these come in while history is fetched, and wait.
+                    warm = asyncio.Event()
+                    group.create_task(feed.run(self._sink, warm=warm))
+                    found = await self._warm_up(feed, engine)
+                    tidy()
+                    # No pause from here to the hand-over: whoever stores the events stores the engine's state with them.
+                    self.live.set()
+                    self._hand_on(found)
+                    warm.set()
+                    # What waited is older than this moment, and may be much newer than the end of the history.
+                    self._step_all([Tick(self.clock.now_ms())])
+                    self._sink.tick()
+                    for part in (self._consume(), self._tick(), self.lag.run(), self._report()):
                         group.create_task(part)
             except* Exception as errors:
                 raise only(errors) from errors
@@ -216,13 +232,15 @@ class Pipeline:
         began = self.clock.monotonic()
         for observation in observations:
             self.taken += 1
+            if self._recorder is not None:
+                self._recorder.took(observation)
             outcome = step(observation)
             if outcome.rejected is None:
                 turn.accepted(observation)
             if outcome.events:
                 turn.events += outcome.events
             if outcome.readings:
-                turn.readings += outcome.readings
+                turn.readings.add(outcome.readings)
         self.engine_seconds += self.clock.monotonic() - began
         self._hand_on(turn.batch(self.engine.now_ms))
 
@@ -230,8 +248,8 @@ class Pipeline:
         for event in batch.events:
             for on_event in self._on_event:
                 on_event(event)
-        for reading in batch.readings:
-            for on_reading in self._on_reading:
+        for on_reading in self._on_reading:
+            for reading in batch.readings:
                 on_reading(reading)
         for on_batch in self._on_batch:
             on_batch(batch)

@@ -1,7 +1,7 @@
 """History through the engine, as if the program had been running: in time order, with ticks."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -27,18 +27,25 @@ class Replayed(msgspec.Struct):
 
 
 async def replay(
-    engine: Engine, history: Iterable[Observation], now_ms: int, *, interval_ms: int
+    engine: Engine,
+    history: Iterable[Observation],
+    now_ms: int,
+    *,
+    interval_ms: int,
+    on_step: Callable[[Observation], None] | None = None,
 ) -> Replayed:
     """Take history known by `now_ms`, with a tick an hour in its last days and a single one for all before.
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
     of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have. Other
-    tasks get a turn after each thousand.
+    tasks get a turn after each thousand. on_step: called with all that the engine is given, before it is.
     """
     done, end_ms = Replayed(), 0
     judged_from_ms = (now_ms // HOUR_MS - _judged_hours(len(engine.universe.symbols))) * HOUR_MS
 
     def step(observation: Observation) -> None:
+        if on_step is not None:
+            on_step(observation)
         done.events += engine.step(observation).events
 
     def tick(ts_ms: int) -> None:

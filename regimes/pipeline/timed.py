@@ -4,6 +4,7 @@ from typing import Final
 
 from regimes.clock import Clock
 from regimes.feeds.base import ObservationQueue
+from regimes.history.tape.recorder import Recorder
 from regimes.observations import Observation, Tick
 
 # Half of what the intake allows a datum to be ahead of the last Tick.
@@ -14,23 +15,39 @@ class TimedSink:
     """The sink feeds are given. Puts Ticks into the same queue, so that order is kept.
 
     `tick` is called by the timer. In between, data bring a Tick with them when event time has moved on by 30 s,
-    which happens where it runs faster than real time.
+    which happens where it runs faster than real time. Before the first `tick`, while history is fetched, data wait
+    in the queue without any.
+
+    recorder: sees everything before the queue does.
     """
 
-    def __init__(self, queue: ObservationQueue, clock: Clock) -> None:
+    def __init__(self, queue: ObservationQueue, clock: Clock, recorder: Recorder | None = None) -> None:
         self._queue = queue
+        self._recorder = recorder
         self._clock = clock
-        self._ticked_ms = 0
+        self._ticked_ms: int | None = None
 
     def put(self, observation: Observation) -> None:
-        if self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
+        self._enter(observation, None)
+
+    def put_frame(self, observation: Observation, frame: str | bytes) -> None:
+        """Take one observation and the exchange's own text."""
+        self._enter(observation, frame)
+
+    def _enter(self, observation: Observation, frame: str | bytes | None) -> None:
+        if self._ticked_ms is not None and self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
             self.tick()
+        if self._recorder is not None:
+            self._recorder.seen(observation, frame)
         self._queue.put(observation)
 
     def tick(self) -> None:
         """Put the present moment into the queue; time never goes back in it."""
-        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms)
-        self._queue.put(Tick(self._ticked_ms))
+        self._ticked_ms = max(self._clock.now_ms(), self._ticked_ms or 0)
+        tick = Tick(self._ticked_ms)
+        if self._recorder is not None:
+            self._recorder.seen(tick)
+        self._queue.put(tick)
 
     @property
     def pressure(self) -> bool:

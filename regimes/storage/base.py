@@ -124,6 +124,17 @@ class Liquidated(msgspec.Struct, frozen=True):
     count: int
 
 
+class ScoreRow(msgspec.Struct, frozen=True):
+    """What followed events, as measured at a time. body: the whole table as JSON; settings: a name for what made the events."""
+
+    made_ms: int
+    from_ms: int
+    to_ms: int
+    source: str
+    settings: str
+    body: bytes
+
+
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters of /api/events and `regimes events`; newest first, `cursor` as the previous page gave it.
 
@@ -268,6 +279,14 @@ class Storage(Protocol):
 
     async def silences(self) -> Sequence[Silence]:
         """All, expired ones too."""
+        ...
+
+    async def put_score(self, score: ScoreRow) -> None:
+        """Keep a table of what followed events; of all of them the newest ten stay."""
+        ...
+
+    async def score(self, *, after_ms: int = 0) -> ScoreRow | None:
+        """The newest such table, None where there is none, or none made after a time."""
         ...
 
     async def add_liquidations(self, liquidations: Sequence[Liquidation]) -> None:

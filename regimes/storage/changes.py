@@ -10,8 +10,8 @@ import msgspec
 
 from regimes.alerting.records import Silence
 from regimes.observations import Liquidation
-from regimes.storage import archive, event_log, memory, outbox
-from regimes.storage.base import Attempt, ReadingRow, Settlement, Step
+from regimes.storage import archive, event_log, memory, outbox, scores
+from regimes.storage.base import Attempt, ReadingRow, ScoreRow, Settlement, Step
 from regimes.storage.session import Session
 
 
@@ -97,6 +97,15 @@ class DeleteSilence(msgspec.Struct, frozen=True, tag="delete_silence"):
         return await memory.delete_silence(session, self.silence_id)
 
 
+class PutScore(msgspec.Struct, frozen=True, tag="put_score"):
+    """What followed events."""
+
+    score: ScoreRow
+
+    async def apply(self, session: Session) -> int:
+        return await scores.put(session, self.score)
+
+
 class AddRows(msgspec.Struct, frozen=True, tag="add_rows"):
     """A batch of liquidations and readings."""
 
@@ -108,5 +117,14 @@ class AddRows(msgspec.Struct, frozen=True, tag="add_rows"):
 
 
 Change: TypeAlias = (
-    Commit | Lease | Settle | Replay | PutState | PutEndpoint | PutSilence | DeleteSilence | AddRows
+    Commit
+    | Lease
+    | Settle
+    | Replay
+    | PutState
+    | PutEndpoint
+    | PutSilence
+    | DeleteSilence
+    | PutScore
+    | AddRows
 )

@@ -180,7 +180,8 @@ class FailoverStorage(Store):
                 await self._try_to_return()
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._went_down.wait(), self._mirror_s)
+                    async with asyncio.timeout(self._mirror_s):
+                        await self._went_down.wait()
                 if self.down_since_ms is None:
                     with suppress(StorageError):
                         await self._mirror()

@@ -33,7 +33,7 @@ _PURGE: Final = {
     "readings": _oldest("readings", "feature, symbol, ts_ms", "ts_ms"),
     "silences": _oldest("silences", "id", "until_ms"),
 }
-TABLES: Final = (*_PURGE, "endpoints", "engine_state", "spool")
+TABLES: Final = (*_PURGE, "endpoints", "engine_state", "scores", "spool")
 
 
 async def purge(session: Session, table: str, before_ms: int, limit: int) -> int:

@@ -39,6 +39,7 @@ _COPIES: Final = (
     "webhook_logs",
     "liquidations",
     "readings",
+    "scores",
 )
 
 

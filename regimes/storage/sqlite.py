@@ -6,13 +6,15 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import aiosqlite
 
 from regimes.errors import DataError, StorageError
-from regimes.storage.base import StorageAwayError
+from regimes.storage import outbox
+from regimes.storage.base import Delivery, StorageAwayError
 from regimes.storage.database import Database
 from regimes.storage.migrate import Migration
 from regimes.storage.session import Row, Session, Value
@@ -23,7 +25,15 @@ GROUP_LIMIT: Final = 64
 _WRITER_PRAGMAS: Final = ("synchronous = FULL", "journal_size_limit = 67108864")
 _READER_PRAGMAS: Final = ("query_only = ON",)
 _TRANSLATED: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
-_Job: TypeAlias = tuple[Callable[[Session], Awaitable[Any]], asyncio.Future[Any]]
+_AnyWork: TypeAlias = Callable[[Session], Awaitable[Any]]
+
+
+class _Job(NamedTuple):
+    """A transaction that waits. must_last: it is acknowledged only once the disk has it."""
+
+    work: _AnyWork
+    done: asyncio.Future[Any]
+    must_last: bool
 
 
 class SqliteSession:
@@ -58,6 +68,7 @@ class SqliteStorage(Database):
         self._writer: aiosqlite.Connection | None = None
         self._reader: aiosqlite.Connection | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._flushes = True
 
     async def open(self) -> None:
         try:
@@ -88,10 +99,18 @@ class SqliteStorage(Database):
             raise self._explain(error) from None
 
     async def write(self, work: Work[ResultT]) -> ResultT:
+        return await self._written(work, must_last=True)
+
+    async def claim(self, endpoint: str, *, now_ms: int, lease_ms: int, limit: int) -> Sequence[Delivery]:
+        # A lease keeps other workers away. What cuts the machine's power ends all of them, so no flush is waited for.
+        due = partial(outbox.claim, endpoint=endpoint, now_ms=now_ms, lease_ms=lease_ms, limit=limit)
+        return await self._written(due, must_last=False)
+
+    async def _written(self, work: Work[ResultT], *, must_last: bool) -> ResultT:
         if self._serving is None:
             raise self._closed()
         done: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait((work, done))
+        self._jobs.put_nowait(_Job(work, done, must_last))
         return await done
 
     async def bytes_used(self) -> int:
@@ -159,7 +178,7 @@ class SqliteStorage(Database):
             jobs = [await self._jobs.get()]
             while len(jobs) < GROUP_LIMIT and not self._jobs.empty():
                 jobs.append(self._jobs.get_nowait())
-            wanted = [job for job in jobs if not job[1].done()]
+            wanted = [job for job in jobs if not job.done.done()]
             await self._run_together(writer, wanted)
             for _ in jobs:
                 self._jobs.task_done()
@@ -167,17 +186,24 @@ class SqliteStorage(Database):
     async def _run_together(self, writer: aiosqlite.Connection, jobs: Sequence[_Job]) -> None:
         """One transaction for all; when one of them fails, one for each."""
         try:
-            results = await self._transact(writer, [work for work, _ in jobs])
+            await self._flush_if(writer, flushes=any(job.must_last for job in jobs))
+            results = await self._transact(writer, [job.work for job in jobs])
         except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the caller who waits for it
             if len(jobs) == 1:
-                _answer(jobs[0][1], error)
+                _answer(jobs[0].done, error)
             else:
                 for job in jobs:
                     await self._run_together(writer, [job])
         else:
-            for (_, done), result in zip(jobs, results, strict=True):
-                if not done.done():
-                    done.set_result(result)
+            for job, result in zip(jobs, results, strict=True):
+                if not job.done.done():
+                    job.done.set_result(result)
+
+    async def _flush_if(self, writer: aiosqlite.Connection, *, flushes: bool) -> None:
+        """Whether the next commit waits for the disk; one that does brings those before it along."""
+        if flushes is not self._flushes:
+            await writer.execute_fetchall(f"PRAGMA synchronous = {'FULL' if flushes else 'NORMAL'}")
+            self._flushes = flushes
 
     async def _transact(
         self, writer: aiosqlite.Connection, works: Sequence[Callable[[Session], Awaitable[Any]]]

@@ -9,7 +9,7 @@ from regimes.alerting.records import Decision, Silence
 from regimes.errors import StorageError
 from regimes.events import EventBody
 from regimes.observations import Liquidation
-from regimes.storage import archive, event_log, memory, outbox, retention
+from regimes.storage import archive, event_log, memory, outbox, retention, scores
 from regimes.storage.base import (
     Attempt,
     Delivery,
@@ -17,6 +17,7 @@ from regimes.storage.base import (
     EventQuery,
     Liquidated,
     ReadingRow,
+    ScoreRow,
     Settlement,
     Step,
 )
@@ -26,6 +27,7 @@ from regimes.storage.changes import (
     Commit,
     DeleteSilence,
     PutEndpoint,
+    PutScore,
     PutSilence,
     Replay,
     Settle,
@@ -145,6 +147,12 @@ class Store(ABC):
 
     async def silences(self) -> Sequence[Silence]:
         return await self.read(memory.silences)
+
+    async def put_score(self, score: ScoreRow) -> None:
+        await self.apply(PutScore(score))
+
+    async def score(self, *, after_ms: int = 0) -> ScoreRow | None:
+        return await self.read(partial(scores.newest, after_ms=after_ms))
 
     async def add_liquidations(self, liquidations: Sequence[Liquidation]) -> None:
         self.buffer.add([*liquidations])

@@ -62,6 +62,14 @@ class Player:
         self._pass(to_ms)
         yield from self._leave()
 
+    def follow(self, steps: Iterable[Observation]) -> Iterator[Happened]:
+        """Take what an engine was given, with its own Ticks and in its own order; gives events as they leave."""
+        for step in steps:
+            self.taken += 1
+            self._step(step)
+            if self._happened:
+                yield from self._leave()
+
     def _pass(self, to_ms: int) -> None:
         """Let time pass, so that what comes next meets the engine as a run would have."""
         while (at_ms := max(self._on_grid(self._due_ms()), self._next_ms)) <= to_ms:
@@ -85,11 +93,11 @@ class Player:
         self._ticked_ms, self._next_ms = ts_ms, ts_ms + self._interval_ms
         self._step(Tick(ts_ms), ts_ms)
 
-    def _step(self, observation: Observation, known_ms: int) -> None:
+    def _step(self, observation: Observation, known_ms: int | None = None) -> None:
         outcome = self.engine.step(observation)
         if self._since is not None:
             self._since.add(type(observation))
-        self._now_ms = max(self._now_ms, known_ms)
+        self._now_ms = max(self._now_ms, self.engine.now_ms if known_ms is None else known_ms)
         for event in outcome.events:
             self._happened.append(Happened(self._now_ms, event, self.taken))
         if outcome.rejected is not None and len(self.rejections) < _SHOWN:

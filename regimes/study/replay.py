@@ -13,9 +13,10 @@ from regimes.engine import Engine
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
 from regimes.features.base import Feature, FeatureSettings, Universe
-from regimes.history import Source
+from regimes.history import Recorded, Source
 from regimes.intake import Rejection
 from regimes.observations import Liquidation, Observation
+from regimes.pipeline.basis import feature_settings
 from regimes.study.player import Happened, Player
 from regimes.study.verdicts import Message, judge, one_for_all
 from regimes.timeframe import DAY_MS, HOUR_MS, known_at_ms
@@ -58,13 +59,14 @@ def replay(
 ) -> Replay:
     """Replay `source` from a time (inclusive) to a time (exclusive); all of it when they are left out.
 
-    What the features need of the time before goes in first. symbols: those configured that the source has, when left out.
+    What the features need of the time before goes in first. A tape of everything an engine was given is given to this one as it
+    is, from its beginning, so that the same settings give the events of the run. symbols: those configured that the source has, when left out.
     features: the installed ones. routes: one endpoint for everything. The same in, the same out.
     Raises ConfigError for symbols the source lacks and a span it does not cover, DataError as the source.
     """
     kinds = tuple(features or installed())
     stretch = choose_stretch(source, settings, from_ms, to_ms, symbols=symbols, features=kinds)
-    ran = run(source, stretch, kinds, settings.sections(), progress=progress)
+    ran = run(source, stretch, kinds, feature_settings(settings), progress=progress)
     alerting = settings.alerting
     judged = judge(ran.events, alerting, routes or one_for_all(alerting), stretch.to_ms)
     return Replay(
@@ -111,10 +113,12 @@ def run(
     engine = Engine.build(features, stretch.universe, sections)
     engine.hush()
     player = Player(engine, interval_ms=stretch.interval_ms, from_ms=stretch.from_ms - BEFORE_MS)
-    history = _history(source, stretch)
+    whole = source if isinstance(source, Recorded) and source.is_whole else None
+    history = whole.steps(whole.span()[0], stretch.to_ms) if whole is not None else _history(source, stretch)
     stream = history if progress is None else _watched(history, progress)
+    happened = player.play(stream, stretch.to_ms) if whole is None else player.follow(stream)
     # What was open before is known to the policy of a run only if it was told of it: so it is not here either.
-    events = [item for item in player.play(stream, stretch.to_ms) if item.ts_ms >= stretch.from_ms]
+    events = [item for item in happened if item.ts_ms >= stretch.from_ms]
     rejected = Counter({(kind, reason.value): n for (kind, reason), n in engine.intake.rejected.items()})
     return Ran(events, player.taken, rejected, player.rejections)
 
@@ -131,7 +135,7 @@ def choose_stretch(
     """Return what to replay, with the history all these features need. Raises ConfigError as `replay`."""
     universe = settings.universe(choose_symbols(source, settings, symbols))
     begin_ms, end_ms = choose_span(source, from_ms, to_ms)
-    needs = Engine.build(features, universe, settings.sections()).needs()
+    needs = Engine.build(features, universe, feature_settings(settings)).needs()
     longest_ms = max((need.span_ms for need in needs), default=0)
     return Stretch(
         universe,

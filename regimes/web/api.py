@@ -9,6 +9,7 @@ from aiohttp.http import HttpVersion11
 
 from regimes.web import params
 from regimes.web.client import View
+from regimes.web.frames import RETRY_MS
 from regimes.web.guard import SECURITY_HEADERS
 from regimes.web.hub import Hub
 from regimes.web.payload import Payload, answer
@@ -17,7 +18,6 @@ from regimes.web.routes import Route
 
 BODY_S: Final = 10.0
 GOODBYE_S: Final = 1.0
-RETRY_MS: Final = 2_000
 MOST_SYMBOLS: Final = 500
 
 
@@ -74,11 +74,14 @@ class Stream:
         response.charset = "utf-8"
         response.enable_chunked_encoding()
         await response.prepare(request)
-        await response.write(f"retry: {RETRY_MS}\n\n".encode())
+        await response.write(b"retry: %d\n\n" % RETRY_MS)
+        response.headers.clear()  # sent; there may be thousands of streams
+        if transport.is_closing():
+            return response
         last_state = request.headers.get("Last-Event-ID", query.last_event_id)[:80]
         client = await self._hub.join(transport, _view(query), last_state)
         try:
-            await client.ended.wait()
+            await client.ended
         finally:
             self._hub.leave(client)
         try:

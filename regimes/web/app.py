@@ -3,11 +3,12 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, Self
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -17,7 +18,7 @@ from regimes.events import EventBody
 from regimes.web.access import STATE_KEY, Access
 from regimes.web.api import Stream, handler_of
 from regimes.web.board import Board
-from regimes.web.guard import SCRAPE_PATH, STREAM_PATH, Guard
+from regimes.web.guard import SCRAPE_PATH, SESSION_PATH, STREAM_PATH, Guard
 from regimes.web.hub import Hub
 from regimes.web.live import Live
 from regimes.web.metrics import Metrics
@@ -36,7 +37,19 @@ IDLE_S: Final = 20.0
 """A connection that has not brought a whole request for so long is closed, whether it is idle or dawdles."""
 SHUTDOWN_S: Final = 2.0
 SPARE_CONNECTIONS: Final = 500
+BACKLOG: Final = 1_024
+"""After a restart all browsers come back within seconds."""
 _log = structlog.get_logger(__name__)
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """What one program serves beside the pages that all have. links: path by name, as the bar of each page shows them.
+
+    The guard lets every reader fetch a route, and those below `/api/` only readers with the right to.
+    """
+
+    routes: Sequence[web.RouteDef] = ()
+    links: Mapping[str, str] = {}
 
 
 class WebServer:
@@ -45,17 +58,31 @@ class WebServer:
     address: such as `http://127.0.0.1:8000`, once it is served.
     """
 
-    def __init__(self, settings: WebSettings, source: WebSource, *, assets: Assets | None = None) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        source: WebSource,
+        *,
+        assets: Assets | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         self.address = ""
         self.access = Access(settings)
-        self.live = Live(source, Board(), writes=self.access.writes)
+        self._beside = beside or Beside()
+        self.live = Live(source, Board(), writes=self.access.writes, links=self._beside.links)
         self.hub = Hub(source, self.live)
         self.metrics = Metrics(source, self.hub)
         self._settings = settings
         self._source = source
         self._guard = Guard(settings, self.access)
         self._pages = Pages(source, self.live, self.access, self._guard, assets or Assets(folder()))
+        self._protocols: web.Server | None = None
         self.routes = api_routes(Reads(source, self.live), Writes(source))
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open, of streams and others."""
+        return len(self._protocols.connections) if self._protocols else 0
 
     def took(self, turn: Turn) -> None:
         """Take a turn of the engine."""
@@ -79,13 +106,14 @@ class WebServer:
         app.router.add_get("/api/openapi.json", partial(answer, payload=description))
         app.router.add_get(STREAM_PATH, Stream(self.hub, self._settings.max_streams).handle, allow_head=False)
         pages = self._pages
-        app.router.add_get("/api/session", pages.session)
+        app.router.add_get(SESSION_PATH, pages.session)
         app.router.add_get("/healthz", pages.healthz)
         app.router.add_get("/readyz", pages.readyz)
         app.router.add_get(SCRAPE_PATH, self.metrics.handle)
         app.router.add_get("/login", pages.sign_in_page)
         app.router.add_post("/login", pages.sign_in)
         app.router.add_post("/logout", pages.sign_out)
+        app.router.add_routes(self._beside.routes)
         app.router.add_get("/{path:.*}", pages.file)
         return app
 
@@ -122,17 +150,19 @@ class WebServer:
 
     async def _listen(self, runner: web.AppRunner) -> asyncio.Server:
         """Accept no more connections than streams are allowed and some besides."""
-        protocols = runner.server
+        protocols = self._protocols = runner.server
         if protocols is None:
             raise RuntimeError("the runner has no server before its setup")
         most = self._settings.max_streams + SPARE_CONNECTIONS
 
         def accept() -> asyncio.Protocol:
-            return _Refusal() if len(protocols.connections) >= most else protocols()
+            return _Refusal() if self.connections >= most else protocols()
 
         settings = self._settings
         try:
-            return await asyncio.get_running_loop().create_server(accept, settings.host, settings.port)
+            return await asyncio.get_running_loop().create_server(
+                accept, settings.host, settings.port, backlog=BACKLOG
+            )
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = "is in use" if taken else f"cannot be listened on ({error.strerror})"

@@ -1,7 +1,10 @@
 """One reader of the stream: writes straight to its transport, and never waits for it."""
 
 import asyncio
+import os
 import socket
+import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -12,6 +15,7 @@ from regimes.observations import MARKET
 
 SOCKET_BUFFER: Final = 65_536
 """Bytes the kernel keeps for a client; by itself it would take some 4 MB of one that has stopped reading."""
+_DIRECT: Final = sys.platform != "win32"
 FULL_BYTES: Final = 65_536
 EASED_BYTES: Final = 16_384
 
@@ -40,19 +44,21 @@ class View(msgspec.Struct, frozen=True):
 class Client:
     """cursor: number of the next event it has not been given. state: name of the last one it was.
 
-    ended: set when the stream is over. behind_since: since when it has not taken what was written, None while it
-    does. conflated: readings it did not get since then. skipped: states it got from storage, that the log holds too.
+    ended: done when the stream is over. behind_since: since when it has not taken what was written, None while it
+    does. conflated: readings it did not get since then. skipped: states it got from storage, that the log may tell again;
+    since `resumed_at`. is_clear: nothing waits in its transport. number: the connection's descriptor.
     """
 
     __slots__ = (
-        "_buffered",
-        "_closing",
         "_transport",
-        "_write",
         "behind_since",
         "conflated",
         "cursor",
         "ended",
+        "is_clear",
+        "is_closing",
+        "number",
+        "resumed_at",
         "resuming",
         "skipped",
         "state",
@@ -61,57 +67,77 @@ class Client:
 
     def __init__(self, transport: asyncio.Transport, view: View, cursor: int, state: str) -> None:
         self._transport = transport
-        # Looked up once: these are called for every frame of every client.
-        self._buffered = transport.get_write_buffer_size
-        self._closing = transport.is_closing
-        self._write = transport.write
+        # At once, or else uvloop remembers each transport and comes back to all of them later.
+        transport.set_write_buffer_limits(0)
+        self.is_closing = transport.is_closing  # looked up once: it is asked for every frame
+        self.number = limited_socket(transport)
+        self.is_clear = _DIRECT and not transport.get_write_buffer_size()
         self.view = view
         self.cursor = cursor
         self.state = state
-        self.ended: asyncio.Event = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.behind_since: float | None = None
         self.conflated = 0
         self.resuming = False
+        self.resumed_at = 0.0
         self.skipped: frozenset[str] = frozenset()
-        limit_socket(transport)
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the connection is closed or closing."""
-        return self._closing()
 
     @property
     def is_full(self) -> bool:
         """Whether it has not taken what was written long before."""
-        return self._buffered() > FULL_BYTES
+        return self._transport.get_write_buffer_size() > FULL_BYTES
 
     @property
     def is_eased(self) -> bool:
         """Whether it has taken nearly everything."""
-        return self._buffered() <= EASED_BYTES
+        return self._transport.get_write_buffer_size() <= EASED_BYTES
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes | memoryview) -> None:
         """Hand a frame to the transport, whatever waits there already."""
-        if not self._closing():
-            self._write(frame)
-
-    def offer(self, frame: bytes) -> bool:
-        """Hand a frame to the transport if the client takes what it is given; whether it was handed over."""
-        if self.behind_since is not None or self._buffered() > FULL_BYTES:
-            return False
-        if not self._closing():
-            self._write(frame)
-        return True
+        if not self.is_closing():
+            self._transport.write(frame)
+            self.is_clear = _DIRECT and not self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
         """Cut the connection off; what it has not taken is forgotten."""
         self._transport.abort()
-        self.ended.set()
+        self.end()
+
+    def end(self) -> None:
+        """Let the request that brought it come to its end."""
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
-def limit_socket(transport: asyncio.Transport) -> None:
-    """Let the kernel keep only so much for a client that does not read."""
+def offer(frame: bytes, clients: Iterable[Client]) -> list[Client]:
+    """Send a frame to each, unless much waits in its transport already; those that therefore did not get it.
+
+    The usual case, that nothing waits, goes past the transport, which saves a fifth of what a delivery costs. A
+    descriptor belongs to its client as long as that is not closing. One loop, as a call for each would cost as well.
+    """
+    refused: list[Client] = []
+    size, write = len(frame), os.write
+    for client in clients:
+        if not client.is_clear:
+            if client.is_full:
+                refused.append(client)
+            else:
+                client.write(frame)
+        elif not client.is_closing():
+            try:
+                sent = write(client.number, frame)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                continue  # it is gone, which the transport will notice too
+            if sent != size:
+                client.write(memoryview(frame)[sent:])
+    return refused
+
+
+def limited_socket(transport: asyncio.Transport) -> int:
+    """The connection's descriptor; the kernel keeps only so much in it for a client that does not read."""
     raw = transport.get_extra_info("socket")
-    if raw is not None:
-        with suppress(OSError):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+    with suppress(OSError):
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+    return int(raw.fileno())

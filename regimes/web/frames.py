@@ -7,6 +7,7 @@ import msgspec
 from regimes.events import EventBody
 
 _encode = msgspec.json.Encoder().encode
+RETRY_MS: Final = 2_000
 ID_MARK: Final = ":"
 NO_STATE: Final = "start"
 """The id of a stream in which nothing has been stored yet."""
@@ -21,6 +22,11 @@ def frame(name: str, data: Any, state: str = "") -> bytes:
 def chunk(body: bytes) -> bytes:
     """Bytes as one chunk of an HTTP/1.1 body."""
     return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def retry(after_ms: int) -> bytes:
+    """Tells a browser when to come back once the stream has ended."""
+    return chunk(b"retry: %d\n\n" % after_ms)
 
 
 HEARTBEAT: Final = chunk(b":\n\n")

@@ -18,9 +18,13 @@ from regimes.web.settings import WebSettings
 COOKIE: Final = "regimes_session"
 ASKED_BY: Final = "regimes"
 REQUEST_S: Final = 30.0
+TAKEN_S: Final = 60.0
+"""For so long a large answer is kept for a client that takes it slowly."""
+SMALL_BYTES: Final = 65_536
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 SIGN_IN_PATHS: Final = frozenset({"/login", "/logout"})
 SCRAPE_PATH: Final = "/metrics"
+SESSION_PATH: Final = "/api/session"
 STREAM_PATH: Final = "/api/stream"
 PAGES: Final = frozenset(
     {"/", "/realtime", "/deliveries", "/index.html", "/realtime.html", "/deliveries.html"}
@@ -32,7 +36,7 @@ SECURITY_HEADERS: Final = {
     "object-src 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "regimes",
@@ -57,6 +61,8 @@ class Guard:
         response = await self._answered(request, handler)
         if not response.prepared:
             response.headers.update(SECURITY_HEADERS)
+            if isinstance(response, web.Response) and (response.content_length or 0) > SMALL_BYTES:
+                await _sent(request, response)
         return response
 
     def is_secure(self, request: web.Request) -> bool:
@@ -98,7 +104,7 @@ class Guard:
             raise ProblemError(401, "the token is wrong", WWW_Authenticate="Bearer")
         if request.method not in _SAFE:
             self._check_from_us(request, rights)
-        if path.startswith("/api/"):
+        if path.startswith("/api/") and path != SESSION_PATH:
             self._check_rights(request, rights)
 
     def _check_rights(self, request: web.Request, rights: Rights) -> None:
@@ -163,6 +169,17 @@ class Guard:
         except ValueError:
             return False
         return any(peer in network for network in self._proxies)
+
+
+async def _sent(request: web.Request, response: web.Response) -> None:
+    """Send a large answer; who does not take it in time is cut off, as it would be kept for him for ever."""
+    try:
+        async with asyncio.timeout(TAKEN_S):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
 
 
 def _refusal(error: Exception) -> ProblemError:

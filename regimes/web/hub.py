@@ -7,7 +7,7 @@ gets the newest state when it has caught up, and is told how much it missed.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,8 +17,8 @@ import structlog
 from regimes.clock import SystemClock
 from regimes.events import EventBody
 from regimes.web.channel import Channel
-from regimes.web.client import Client, View
-from regimes.web.frames import HEARTBEAT, frame, parse_state, state_of
+from regimes.web.client import Client, View, offer
+from regimes.web.frames import HEARTBEAT, RETRY_MS, frame, parse_state, retry, state_of
 from regimes.web.live import Live
 from regimes.web.log import EventLog
 from regimes.web.shapes import Features, Market
@@ -32,6 +32,10 @@ LOOK_S: Final = 1.0
 HEARTBEAT_S: Final = 15.0
 STUCK_S: Final = 60.0
 BEGIN_S: Final = 2.0
+SETTLED_S: Final = 5.0
+"""For so long what was read from storage may still be told by the program too."""
+APART_MS: Final = 10
+LATEST_MS: Final = 12_000
 _NOTHING_YET: Final = Features(
     timestamp="1970-01-01T00:00:00Z",
     market=Market("NORMAL", "nothing is known yet", [], []),
@@ -60,14 +64,12 @@ class Hub:
         self._live = live
         self._real = SystemClock()
         self._clients: dict[Client, None] = {}
-        self._behind: dict[Client, None] = {}
         self._channels: dict[View, Channel] = {}
         self._wake = asyncio.Event()
         self._stored = StoredStates(source.storage)
         self._tasks: set[asyncio.Task[None]] = set()
         self._told: tuple[Any, ...] = ()
         self._told_at = self._looked_at = self._beaten_at = self._real.monotonic()
-        self._given = 0
 
     @property
     def clients(self) -> int:
@@ -96,7 +98,8 @@ class Hub:
         client.resuming = True  # events wait until the snapshot is out
         self._clients[client] = None
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stored.begun.wait(), BEGIN_S)
+            async with asyncio.timeout(BEGIN_S):
+                await self._stored.begun.wait()
         known = parse_state(last_state)
         asked = None if known is None else asyncio.create_task(self._stored.page(*known))
         if asked is not None:
@@ -108,6 +111,7 @@ class Hub:
         self._greet(client, symbols, resume="lost" if is_lost else "resumed" if last_state else "fresh")
         if asked is None or is_lost:
             client.resuming = False
+            self._go_on(client)
         else:
             self._start(self._bring_back(client, asked))
         return client
@@ -115,13 +119,12 @@ class Hub:
     def leave(self, client: Client) -> None:
         """Forget a reader."""
         self._clients.pop(client, None)
-        self._behind.pop(client, None)
         channel = self._channels.get(client.view)
         if channel is not None:
-            channel.clients.pop(client, None)
-            if not channel.clients:
+            channel.remove(client)
+            if channel.is_empty:
                 del self._channels[client.view]
-        client.ended.set()
+        client.end()
 
     # -- the work -------------------------------------------------------------------------------------------------
 
@@ -130,7 +133,8 @@ class Hub:
         self._start(self._stored.begin(self.log))
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), PERIOD_S)
+                async with asyncio.timeout(PERIOD_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self.serve()
@@ -139,66 +143,107 @@ class Hub:
                 _log.exception("stream_round_failed")
 
     async def serve(self) -> None:
-        """One round: events first, then readings, those that are behind, how live it all is, a sign of life."""
+        """One round: events first, then readings, how live it all is, a sign of life; and those that are behind."""
         now = self._real.monotonic()
-        if self.log.head != self._given or now - self._looked_at >= LOOK_S:
-            self._given = self.log.head
-            await self._each(self._clients, self._give_events)
         for channel in [*self._channels.values()]:
-            await self._serve_channel(channel, now)
-        for client in [*self._behind]:
-            await self._attend(client, now)
-        await self._tell_status(now)
-        if now - self._beaten_at >= HEARTBEAT_S:
-            self._beaten_at = now
-            await self._each(self._clients, self._beat)
+            await self._give_events(channel)
+            for client in [*channel.apart]:
+                self._go_on(client)
+        also = self._to_all(now)
+        for channel in [*self._channels.values()]:
+            await self._give_readings(channel, [*await channel.due(self._live, now), *also])
+            for client in [*channel.behind]:
+                await self._attend(channel, client, now)
 
     async def close(self) -> None:
-        """Say goodbye to every reader and end its stream."""
+        """Say goodbye to every reader, and when to come back: not all at once."""
         last = frame("status", self._live.status(closing=True))
-        for client in [*self._clients]:
+        for number, client in enumerate([*self._clients]):
             if not client.is_full:
-                client.write(last)
-            client.ended.set()
+                client.write(retry(min(RETRY_MS + number * APART_MS, LATEST_MS)) + last)
+            client.end()
         for task in self._tasks:
             task.cancel()
 
     def _greet(self, client: Client, symbols: list[str], *, resume: str) -> None:
         """Write the snapshot and let the reader into its channel, with nothing in between."""
-        features = self._live.features(symbols) if symbols else _NOTHING_YET
-        shown = [event for event in self.log.open_events.values() if client.view.shows_event(event)]
+        channel = self._channel(client.view)
+        whole = channel.whole(self._live, self.log, self._real.monotonic())
+        if resume not in whole.frames:
+            whole.frames[resume] = self._snapshot(client.view, symbols, resume, whole.state)
+        if resume != "resumed":
+            client.cursor, client.state = whole.cursor, whole.state
+        client.write(whole.frames[resume])
+        self.counts.deliveries += 1
+        channel.put(client)
+
+    def _snapshot(self, view: View, symbols: list[str], resume: str, state: str) -> bytes:
+        shown = [event for event in self.log.open_events.values() if view.shows_event(event)]
         whole = {
             "resume": resume,
             "status": self._live.status(),
-            "features": features,
+            "features": self._live.features(symbols) if symbols else _NOTHING_YET,
             "open_events": shown,
         }
-        if resume != "resumed":
-            client.cursor, client.state = self.log.head, self.log.state
-        client.write(frame("snapshot", whole, client.state if resume != "resumed" else ""))
-        self.counts.deliveries += 1
-        channel = self._channels.get(client.view)
-        if channel is None:
-            channel = self._channels[client.view] = Channel(client.view, self._live.turn)
-        channel.clients[client] = None
+        return frame("snapshot", whole, state if resume != "resumed" else "")
+
+    def _channel(self, view: View) -> Channel:
+        found = self._channels.get(view)
+        if found is None:
+            found = self._channels[view] = Channel(view, self._live.turn, self.log.head, self.log.state)
+        return found
 
     def _shown(self, view: View) -> list[str]:
         if self._source.engine is None:
             return []
         return [symbol for symbol in self._live.symbols() if view.shows(symbol)]
 
-    def _give_events(self, client: Client) -> None:
-        if client.is_gone:
-            self.leave(client)
+    async def _give_events(self, channel: Channel) -> None:
+        """Give those in step what is new in the log."""
+        place = channel.cursor, channel.state
+        if channel.cursor < self.log.oldest:
+            channel.cursor, channel.state = self.log.head, self.log.state
+            for client in [*channel.in_step]:
+                channel.halt(client, *place)
+        for part in channel.parts(self.log):
+            # First, so that a reader that comes in meanwhile knows whether it still needs this part.
+            channel.cursor, channel.state = part.cursor, part.state
+            for client in await self._give(channel.in_step, part.made, part.frames):
+                channel.halt(client, *place)
+                self._is_behind(client)
+            place = part.cursor, part.state
+
+    async def _give_readings(self, channel: Channel, frames: list[bytes]) -> None:
+        """Give everybody who takes what he is given."""
+        behind = [*channel.behind]
+        behind += await self._give({**channel.in_step, **channel.apart}, b"".join(frames), len(frames))
+        for client in behind:
+            client.conflated += len(frames)
+            channel.halt(client, channel.cursor, channel.state)
+            self._is_behind(client)
+        self.counts.conflated += len(behind) * len(frames)
+
+    async def _give(self, clients: Iterable[Client], made: bytes, frames: int) -> list[Client]:
+        """Write to each reader, other tasks get a turn after some; those that did not take it."""
+        refused: list[Client] = []
+        everybody = [*clients] if made else []
+        for start in range(0, len(everybody), TURN_CLIENTS):
+            if start:
+                await asyncio.sleep(0)
+            refused += offer(made, everybody[start : start + TURN_CLIENTS])
+        self.counts.deliveries += (len(everybody) - len(refused)) * frames
+        return refused
+
+    def _go_on(self, client: Client) -> None:
+        """Give a reader that is apart what those in step have been given; then it is one of them."""
+        if client not in self._clients or client.resuming or client.behind_since is not None:
             return
-        log = self.log
-        if client.resuming or client.cursor == log.head:
-            return
+        channel, log = self._channel(client.view), self.log
         if client.cursor < log.oldest:
             client.resuming, client.cursor = True, log.head
             self._start(self._bring_back(client, self._stored.after(client.state)))
             return
-        for entry in log.since(client.cursor):
+        for entry in log.since(client.cursor, channel.cursor):
             if client.is_full:
                 self._is_behind(client)
                 return
@@ -207,35 +252,18 @@ class Hub:
                 self.counts.deliveries += 1
             client.cursor += 1
             client.state = entry.state
-        client.skipped = frozenset()
-
-    async def _serve_channel(self, channel: Channel, now: float) -> None:
-        for made in await channel.due(self._live, now):
-
-            def give(client: Client, made: bytes = made) -> None:
-                self._give_reading(client, made)
-
-            await self._each(channel.clients, give)
-
-    def _give_reading(self, client: Client, made: bytes) -> None:
-        if client.offer(made):
-            self.counts.deliveries += 1
-        else:
-            self._is_behind(client)
-            client.conflated += 1
-            self.counts.conflated += 1
+        if client.skipped and self._real.monotonic() - client.resumed_at > SETTLED_S:
+            client.skipped = frozenset()
+        channel.put(client)
 
     def _is_behind(self, client: Client) -> None:
-        if client.behind_since is None:
+        if client.behind_since is None and client in self._clients:
             client.behind_since = self._real.monotonic()
-            self._behind[client] = None
+            self._channel(client.view).put(client)
 
-    async def _attend(self, client: Client, now: float) -> None:
+    async def _attend(self, channel: Channel, client: Client, now: float) -> None:
         """See whether a reader that was behind has caught up, or never will."""
-        if client.is_gone:
-            self.leave(client)
-        elif client.is_eased:
-            del self._behind[client]
+        if client.is_eased and not client.is_closing():
             symbols = self._shown(client.view)
             await self._live.encode(symbols)
             delayed = self.log.head - client.cursor
@@ -243,38 +271,43 @@ class Hub:
             client.behind_since, client.conflated = None, 0
             client.write(frame("status", status))
             if symbols:
-                client.write(frame("features", self._live.features(symbols)))
-            self._give_events(client)
+                client.write(self._all_features(channel, symbols))
+            channel.put(client)
+            self._go_on(client)
         elif client.behind_since is not None and now - client.behind_since > STUCK_S:
             self.counts.stuck += 1
             client.abort()
             self.leave(client)
 
-    async def _tell_status(self, now: float) -> None:
-        if now - self._looked_at < LOOK_S:
-            return
-        self._looked_at = now
+    def _all_features(self, channel: Channel, symbols: list[str]) -> bytes:
+        frames = channel.whole(self._live, self.log, self._real.monotonic()).frames
+        if "features" not in frames:
+            frames["features"] = frame("features", self._live.features(symbols))
+        return frames["features"]
+
+    def _to_all(self, now: float) -> list[bytes]:
+        """What everybody gets now and then: how live everything is, a sign of life. Those that went are forgotten."""
+        frames: list[bytes] = []
+        if now - self._looked_at >= LOOK_S:
+            self._looked_at = now
+            for client in [client for client in self._clients if client.is_closing()]:
+                self.leave(client)
+            frames += self._status(now)
+        if now - self._beaten_at >= HEARTBEAT_S:
+            self._beaten_at = now
+            frames.append(HEARTBEAT)
+        return frames
+
+    def _status(self, now: float) -> list[bytes]:
         if not self._clients:
-            return
+            return []
         status = self._live.status()
         connected = [stream.connected for stream in status.streams]
         gist = (status.state, status.problems, connected, status.progress, status.market)
         if gist == self._told and now - self._told_at < STATUS_S:
-            return
+            return []
         self._told, self._told_at = gist, now
-        made = frame("status", status)
-        await self._each(self._clients, lambda client: self._give_reading(client, made))
-
-    def _beat(self, client: Client) -> None:
-        if not client.is_full:
-            client.write(HEARTBEAT)
-
-    async def _each(self, clients: Iterable[Client], act: Callable[[Client], None]) -> None:
-        """Do something for each reader; other tasks get a turn after some."""
-        for number, client in enumerate([*clients], start=1):
-            act(client)
-            if number % TURN_CLIENTS == 0:
-                await asyncio.sleep(0)
+        return [frame("status", status)]
 
     # -- from storage ---------------------------------------------------------------------------------------------
 
@@ -282,7 +315,7 @@ class Hub:
         """Give a reader what it missed, and let it go on with the log; where storage cannot, it begins anew."""
         try:
             missed = await asked
-            if missed is None and not client.is_gone:
+            if missed is None and not client.is_closing():
                 self._greet(client, self._shown(client.view), resume="lost")
             await self._catch_up(client, missed or [])
         except Exception:  # noqa: BLE001  # whatever it is
@@ -294,18 +327,18 @@ class Hub:
         """Write what was missed, page by page, as fast as it is taken; then events from the log, none of these again."""
         self.counts.resumed += 1
         written: deque[str] = deque(maxlen=2 * PAGE)
-        while page and not client.is_gone:
+        while page and not client.is_closing():
             for event in page:
                 await self._give_missed(client, event)
                 written.append(client.state)
             full = len(page) == PAGE
             page = (await self._stored.page(page[-1].id, page[-1].revision) or []) if full else []
-        client.skipped = frozenset(written)
+        client.skipped, client.resumed_at = frozenset(written), self._real.monotonic()
         client.resuming = False
-        self._give_events(client)
+        self._go_on(client)
 
     async def _give_missed(self, client: Client, event: EventBody) -> None:
-        while client.is_full and not client.is_gone:
+        while client.is_full and not client.is_closing():
             self._is_behind(client)
             await asyncio.sleep(PERIOD_S)
         client.state = state_of(event)

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from regimes.clock import SystemClock
 from regimes.engine import Engine
 from regimes.events import iso_utc
+from regimes.features.deferred import places
 from regimes.feeds.status import StreamStatus
 from regimes.observations import MARKET
 from regimes.package import flatten
@@ -19,6 +21,8 @@ from regimes.web.source import Turn, WebSource
 
 KEPT_PAYLOADS: Final = 256
 TURN: Final = 10
+REST: Final = 10
+LONGEST_REST_S: Final = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,7 +32,9 @@ class Live:
     changed: by symbol, the number of the turn in which its readings last changed. priced: the same of its price.
     """
 
-    def __init__(self, source: WebSource, board: Board, *, writes: bool) -> None:
+    def __init__(
+        self, source: WebSource, board: Board, *, writes: bool, links: Mapping[str, str] | None = None
+    ) -> None:
         self.board = board
         self.turn = 0
         self.changed: dict[str, int] = {}
@@ -36,14 +42,15 @@ class Live:
         self._version = 0
         self._source = source
         self._writes = writes
-        self._payloads: dict[tuple[Any, ...], Payload] = {}
+        self._links = links or {}
+        self._real = SystemClock()
+        self._payloads: dict[tuple[Any, ...], tuple[int, float, Payload]] = {}
         self._packages: dict[str, tuple[int, msgspec.Raw]] = {}
         self._market: tuple[int, dict[str, Any]] = (-1, {})
 
     def took(self, turn: Turn) -> None:
         """Take note of a turn of the engine; quick, as it runs inside it."""
         self.turn += 1
-        self._payloads.clear()
         self.board.take_candles(turn.candles)
         self.board.take_marks(turn.marks)
         self.board.take_funding(turn.funding)
@@ -51,7 +58,7 @@ class Live:
             self.priced.update((one.symbol, self.turn) for one in told)
         if turn.readings:
             self._version += 1
-            self.changed.update((reading.symbol, self.turn) for reading in turn.readings)
+            self.changed.update((symbol, self.turn) for _, symbol in places(turn.readings))
 
     @property
     def engine(self) -> Engine:
@@ -83,7 +90,9 @@ class Live:
         """One package as JSON, encoded once for each change of readings."""
         version, encoded = self._packages.get(symbol, (-1, msgspec.Raw()))
         if version != self._version:
-            encoded = msgspec.Raw(_encode(self.engine.package(symbol, self.summary())))
+            package = self.engine.package(symbol, self.summary())
+            package["narrative"] = self._source.narrated(package)
+            encoded = msgspec.Raw(_encode(package))
             self._packages[symbol] = (self._version, encoded)
         return encoded
 
@@ -126,14 +135,29 @@ class Live:
             "symbols": {symbol: flatten(engine.latest[name, symbol]) for name, symbol in places},
         }
 
-    def payload(self, *key: Any, make: Any) -> Payload:
-        """What was encoded for this key since the last turn, or what `make` gives now."""
-        found = self._payloads.get(key)
+    async def payload(self, *key: Any, make: Any, ahead: Iterable[str] = ()) -> Payload:
+        """What was encoded for this key, or what `make` gives now. ahead: symbols whose packages it needs.
+
+        It is as old as the last turn, or by at most `REST` times as long as it took to make: however many ask, however
+        often the engine moves on, and however much there is to tell, making it takes a small share of the time.
+        """
+        found = self._fresh(key)
+        if found is None:
+            await self.encode(ahead)
+            found = self._fresh(key)
         if found is None:
             if len(self._payloads) >= KEPT_PAYLOADS:
                 self._payloads.clear()
-            found = self._payloads[key] = Payload(make())
+            found = Payload(make())
+            self._payloads[key] = (self.turn, self._real.monotonic(), found)
         return found
+
+    def _fresh(self, key: tuple[Any, ...]) -> Payload | None:
+        turn, made_at, payload = self._payloads.get(key, (0, 0.0, None))
+        if payload is None or turn == self.turn:
+            return payload
+        rested = self._real.monotonic() - made_at
+        return payload if rested < min(REST * payload.spent_s, LONGEST_REST_S) else None
 
     def market(self) -> Market | None:
         """The state of the market; None while the program starts."""
@@ -159,6 +183,7 @@ class Live:
             symbols=engine.universe.symbols if engine else (),
             timeframes=engine.universe.timeframes if engine else (),
             writes=self._writes,
+            links=self._links,
             conflated=conflated,
             delayed_events=delayed_events,
         )

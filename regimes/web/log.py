@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -49,10 +50,10 @@ class EventLog:
         self.state = name
         self._note(event)
 
-    def since(self, position: int) -> Iterator[Entry]:
-        """Entries from a position on, which must be kept still."""
-        for place in range(position - self.oldest, len(self._entries)):
-            yield self._entries[place]
+    def since(self, position: int, end: int | None = None) -> Iterator[Entry]:
+        """Entries from a position on, which must be kept still, to before `end`."""
+        last = len(self._entries) if end is None else end - self.oldest
+        return islice(self._entries, position - self.oldest, max(position - self.oldest, last))
 
     def _note(self, event: EventBody) -> None:
         if event.phase == Phase.CLOSED:

@@ -109,6 +109,7 @@ class Metrics:
         yield from self._delivery_families()
         yield from self._storage_families()
         yield from self._web_families()
+        yield self._narrative_family()
 
     def _stream_families(self) -> Iterator[Metric]:
         labels = ("venue", "stream")
@@ -278,6 +279,16 @@ class Metrics:
         for reason in ("full", "refused", "closed", "spool_full"):
             lost.add_metric((reason,), dropped.get(reason, 0))
         yield lost
+
+    def _narrative_family(self) -> Metric:
+        paragraphs = _counters(
+            "regimes_narrative_paragraphs",
+            "Paragraphs that were to be put into other words, by what became of it.",
+            ("outcome",),
+        )
+        for outcome, count in self._source.narrative_counts().items():
+            paragraphs.add_metric((outcome,), count)
+        return paragraphs
 
     def _web_families(self) -> Iterator[Metric]:
         counts = self._hub.counts

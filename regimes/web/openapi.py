@@ -37,6 +37,7 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
     paths["/api/stream"] = {"get": _stream(refs)}
+    paths["/api/session"] = {"get": _session(refs)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -58,7 +59,7 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _types(routes: Sequence[Route]) -> list[Any]:
-    used: list[Any] = [shapes.Problem, shapes.Snapshot, shapes.Tape, shapes.Status, EventBody]
+    used: list[Any] = [shapes.Problem, shapes.Snapshot, shapes.Tape, shapes.Status, shapes.Session, EventBody]
     for route in routes:
         used += [route.answer, *([route.body] if route.body else [])]
     return list(dict.fromkeys(used))
@@ -109,6 +110,19 @@ def _stream(refs: dict[Any, Any]) -> dict[str, Any]:
             },
             **errors,
         },
+    }
+
+
+def _session(refs: dict[Any, Any]) -> dict[str, Any]:
+    errors = {
+        str(status): _json(_WORDS[status], refs[shapes.Problem], "application/problem+json")
+        for status in (401, 421, 429)
+    }
+    return {
+        "operationId": "get_session",
+        "summary": "Who asks; open to everybody",
+        "security": [{}],
+        "responses": {"200": _json("The answer", refs[shapes.Session]), **errors},
     }
 
 

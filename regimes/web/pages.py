@@ -64,7 +64,7 @@ class Pages:
         asset = self._assets.get(request.path)
         if asset is None:
             return problem(404, "there is nothing here; /api/openapi.json lists what there is")
-        return _sent(request, asset)
+        return send(request, asset)
 
     async def sign_in_page(self, request: web.Request) -> web.Response:
         """The form."""
@@ -148,7 +148,8 @@ def _quoted(request: web.Request) -> str:
     return quote(request.path_qs, safe="") if _NEXT.fullmatch(request.path_qs) else "%2F"
 
 
-def _sent(request: web.Request, asset: Asset) -> web.Response:
+def send(request: web.Request, asset: Asset) -> web.Response:
+    """A file, or that it has not changed."""
     headers = {"ETag": asset.etag, "Cache-Control": asset.cache_control, "Vary": "Accept-Encoding"}
     if asset.etag in request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)

@@ -9,27 +9,38 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from regimes.clock import SystemClock
+
 SMALLEST_GZIP: Final = 1_400
 LARGEST_ON_LOOP: Final = 65_536
 _encoder = msgspec.json.Encoder()
+_real = SystemClock()
 
 
 class Payload:
-    """One body, encoded once, hashed once, compressed at most once."""
+    """One body, encoded once, hashed once, compressed at most once. spent_s: what that has taken."""
 
-    __slots__ = ("_gzipped", "body", "etag")
+    __slots__ = ("_gzipped", "body", "etag", "spent_s")
 
     def __init__(self, value: Any) -> None:
+        began_s = _real.monotonic()
         self.body = _encoder.encode(value)
         self.etag = f'W/"{hashlib.blake2b(self.body, digest_size=12).hexdigest()}"'
-        self._gzipped: bytes | None = None
+        self._gzipped: asyncio.Future[bytes] | None = None
+        self.spent_s = _real.monotonic() - began_s
 
     async def gzipped(self) -> bytes:
-        """The body, compressed; large ones in a thread."""
+        """The body, compressed once however many ask; a large one in a thread."""
         if self._gzipped is None:
-            large = len(self.body) > LARGEST_ON_LOOP
-            self._gzipped = await asyncio.to_thread(_gzip, self.body) if large else _gzip(self.body)
-        return self._gzipped
+            self._gzipped = asyncio.ensure_future(self._compressed())
+        return await asyncio.shield(self._gzipped)
+
+    async def _compressed(self) -> bytes:
+        began_s = _real.monotonic()
+        large = len(self.body) > LARGEST_ON_LOOP
+        made = await asyncio.to_thread(_gzip, self.body) if large else _gzip(self.body)
+        self.spent_s += _real.monotonic() - began_s
+        return made
 
 
 async def answer(

@@ -17,6 +17,7 @@ from regimes.web.bands import states
 from regimes.web.live import Live
 from regimes.web.payload import Payload
 from regimes.web.problem import ProblemError
+from regimes.web.score import Scores
 from regimes.web.source import WebSource
 from regimes.web.views import (
     bar_views,
@@ -24,14 +25,10 @@ from regimes.web.views import (
     endpoint_view,
     grouped,
     silence_view,
-    tracks,
     whole_hours_end_ms,
 )
 
 EPISODES: Final = 200
-SCORE_PAGES: Final = 10
-SCORE_PAGE: Final = 200
-SCORE_KEPT_S: Final = 60.0
 HISTORY_PAGE: Final = 2_000
 
 
@@ -41,14 +38,15 @@ class Reads:
     def __init__(self, source: WebSource, live: Live) -> None:
         self._source = source
         self._live = live
-        self._scores: dict[int, tuple[float, shapes.Score]] = {}
+        self.scores = Scores(source)
 
     # -- from memory ----------------------------------------------------------------------------------------------
 
     async def features(self, query: params.BySymbol) -> Payload:
         symbols = self._live.checked(query.symbol)
-        await self._live.encode(symbols)
-        return self._live.payload("features", query.symbol, make=lambda: self._live.features(symbols))
+        return await self._live.payload(
+            "features", query.symbol, make=lambda: self._live.features(symbols), ahead=symbols
+        )
 
     async def cascades(self, query: params.CascadesQuery) -> dict[str, Any]:
         now = self._live.signals("cascades", self._live.checked(query.symbol))
@@ -72,20 +70,20 @@ class Reads:
             rates = {symbol: self._live.board.funding(symbol) for symbol in symbols if symbol != MARKET}
             return {**self._live.signals("funding", symbols), "history": rates}
 
-        return self._live.payload("funding", query.symbol, make=make)
+        return await self._live.payload("funding", query.symbol, make=make)
 
     async def volatility(self, query: params.BySymbol) -> Payload:
-        return self._signal("volatility", query)
+        return await self._signal("volatility", query)
 
     async def regimes(self, query: params.BySymbol) -> Payload:
-        return self._signal("regimes", query)
+        return await self._signal("regimes", query)
 
     async def correlation(self, query: params.BySymbol) -> Payload:
-        return self._signal("correlations", query)
+        return await self._signal("correlations", query)
 
-    def _signal(self, key: str, query: params.BySymbol) -> Payload:
+    async def _signal(self, key: str, query: params.BySymbol) -> Payload:
         symbols = self._live.checked(query.symbol)
-        return self._live.payload(key, query.symbol, make=lambda: self._live.signals(key, symbols))
+        return await self._live.payload(key, query.symbol, make=lambda: self._live.signals(key, symbols))
 
     async def status(self, _query: params.Nothing) -> shapes.Status:
         return self._live.status()
@@ -123,7 +121,8 @@ class Reads:
         decisions, deliveries = await asyncio.gather(
             storage.decisions(path.id), storage.deliveries(event_id=path.id, status=None, limit=500)
         )
-        return shapes.EventWhole(event, decisions, [delivery_view(one) for one in deliveries])
+        best = self._source.better(event)
+        return shapes.EventWhole(best, decisions, [delivery_view(one) for one in deliveries])
 
     async def deliveries(self, query: params.DeliveriesQuery) -> shapes.Deliveries:
         before = None if query.cursor is None else _place(query.cursor)
@@ -226,27 +225,6 @@ class Reads:
         symbol = None if query.symbol == MARKET else query.symbol
         found = await self._source.storage.liquidations(since_ms=since_ms, symbol=symbol, limit=query.limit)
         return shapes.Liquidations([*reversed(found)])
-
-    async def score(self, query: params.ScoreQuery) -> shapes.Score:
-        made_at, known = self._scores.get(query.days, (0.0, None))
-        now = self._source.clock.monotonic()
-        if known is None or now - made_at > SCORE_KEPT_S:
-            known = await self._scored(query.days)
-            self._scores = {query.days: (now, known)}
-        return known
-
-    async def _scored(self, days: int) -> shapes.Score:
-        since_ms = self._source.clock.now_ms() - days * DAY_MS
-        events: list[EventBody] = []
-        cursor: str | None = None
-        for _ in range(SCORE_PAGES):
-            wanted = EventQuery(from_ms=since_ms, limit=SCORE_PAGE, cursor=cursor)
-            page = await self._source.storage.events(wanted)
-            events += page.events
-            cursor = page.cursor
-            if cursor is None:
-                break
-        return shapes.Score(days, cursor is None, tracks(events))
 
 
 def _place(cursor: str) -> tuple[int, str]:

@@ -114,8 +114,8 @@ def _stored(reads: Reads) -> Sequence[Route]:
         _get("/api/silences", reads.silences, "What is held back", shapes.Silences),
         _get(
             "/api/score",
-            reads.score,
-            "What was announced and how it went",
+            reads.scores.answer,
+            "What was announced, how it went, and what followed such events",
             shapes.Score,
             query=params.ScoreQuery,
         ),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from regimes.alerting.records import Decision
+from regimes.alerting.track_record import ScoreTable
 from regimes.events import EventBody
 from regimes.feeds.status import StreamStatus
 from regimes.observations import FundingRate, Liquidation
@@ -226,11 +227,15 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True):
-    """What was announced in the last `days`. complete: false when there were more episodes than were counted."""
+    """What was announced in the last `days`. complete: false when there were more episodes than were counted.
+
+    measured: what followed events of each kind, beside matched times without one; null where nothing was measured.
+    """
 
     days: int
     complete: bool
     tracks: Sequence[Track]
+    measured: ScoreTable | None = None
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -252,7 +257,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     state: starting, warming, live, degraded or closing. now_ms: event time; speed: seconds of it in a real second.
     behind_s: real seconds since the newest message of any stream. symbols, timeframes: what is watched.
-    writes: whether this server takes silences, replays and tests at all.
+    writes: whether this server takes silences, replays and tests at all. links: further pages it has, path by name.
     """
 
     state: str
@@ -266,6 +271,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     symbols: Sequence[str]
     timeframes: Sequence[str]
     writes: bool
+    links: Mapping[str, str]
     conflated: int = 0
     """Readings this client did not get because it was slow; its present state follows."""
     delayed_events: int = 0

@@ -5,10 +5,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from regimes.alerting.track_record import ScoreTable
 from regimes.clock import Clock
 from regimes.delivery.desk import AlertDesk
 from regimes.delivery.outbox import Outbox
 from regimes.engine import Engine
+from regimes.events import EventBody
 from regimes.features.base import Reading
 from regimes.features.volatility_regime.settings import VolatilitySettings
 from regimes.feeds.base import ObservationQueue
@@ -109,6 +111,23 @@ class WebSource(Protocol):
 
     def spool_bytes(self) -> int:
         """Size of the file that takes everything while the database is away."""
+        ...
+
+    @property
+    def score_table(self) -> ScoreTable | None:
+        """What followed events: the user's own measurement, else what came with the program."""
+        ...
+
+    def narrated(self, package: Mapping[str, Any]) -> str:
+        """The paragraph of a package."""
+        ...
+
+    def better(self, event: EventBody) -> EventBody:
+        """A stored event with the best paragraph there is by now."""
+        ...
+
+    def narrative_counts(self) -> Mapping[str, int]:
+        """How many paragraphs were, or were not, put into other words, by outcome."""
         ...
 
     async def bars(self, symbol: str) -> Sequence[Candle]:

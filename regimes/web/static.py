@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import re
 import zlib
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ _TYPES: Final = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
+# Comments and indentation are a tenth of our scripts on the wire; each line keeps its number.
+_UNREAD: Final = re.compile(rb"^[ \t]*(?://.*|/\*\*.*\*/[ \t]*)$|^[ \t]+|(?<=[;{,]) // .*$", re.MULTILINE)
 _TEXT: Final = ("text/", "application/json", "image/svg")
 
 
@@ -66,6 +69,8 @@ class Assets:
 
 def _asset(name: str, body: bytes) -> Asset:
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if kind == "text/javascript" and not name.startswith(LONG_LIVED):
+        body = _UNREAD.sub(b"", body)
     gzipped = None
     if kind.startswith(_TEXT):
         packer = zlib.compressobj(9, zlib.DEFLATED, 31)

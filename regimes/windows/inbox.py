@@ -14,12 +14,24 @@ FULL_AT: Final = 8192
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Bars as columns, in order of arrival: row of the symbol, open time, close, base volume."""
+    """Bars as columns, in order of arrival: row of the symbol, open time, close, base volume.
+
+    candles: the bars themselves, where they came as such.
+    """
 
     rows: IntArray
     open_ms: IntArray
     close: FloatArray
     volume: FloatArray
+    candles: Sequence[Candle] = ()
+
+    def prices(self) -> FloatArray:
+        """Open, high, low and close, shape (4, bars); all are the close where only that is known."""
+        if not self.candles:
+            return np.tile(self.close, (4, 1))
+        bars = self.candles
+        three = ([c.open for c in bars], [c.high for c in bars], [c.low for c in bars])
+        return np.array([*three, self.close])
 
 
 class CandleInbox:
@@ -46,12 +58,13 @@ class CandleInbox:
         if not self._waiting:
             return None
         rows, open_ms = zip(*self._waiting, strict=True)
-        candles = self._waiting.values()
+        candles = tuple(self._waiting.values())
         batch = Batch(
             rows=np.array(rows, dtype=np.int64),
             open_ms=np.array(open_ms, dtype=np.int64),
             close=np.array([candle.close for candle in candles], dtype=np.float64),
             volume=np.array([candle.base_volume for candle in candles], dtype=np.float64),
+            candles=candles,
         )
         self._waiting = {}
         return batch

@@ -37,8 +37,12 @@ class ReturnPanel:
     def put(self, bars: Iterable[tuple[int, int, float]]) -> int:
         """Take (row, hour, close) with close > 0; answers how many were new."""
         by_hour: dict[int, dict[int, float]] = {}
+        closes: dict[int, float] = {}
+        last = NEVER
         for row, hour, close in bars:
-            by_hour.setdefault(hour, {}).setdefault(row, close)
+            if hour != last:
+                closes, last = by_hour.setdefault(hour, {}), hour
+            closes.setdefault(row, close)
         return sum(self._put_hour(hour, by_hour[hour]) for hour in sorted(by_hour))
 
     def returns(self, hours: int, *, ago: int = 0) -> FloatArray:

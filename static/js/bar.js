@@ -1,12 +1,13 @@
 // What every page has: the bar, the headline, and the line to the service.
 import { connect } from "./connection.js";
-import { byId, h, setAttribute, setBadge, setText } from "./dom.js";
+import { byId, h, localTime, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
-import { liveness, marketLevel } from "./truth.js";
+import { isJudged, isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
+import { liveness, marketLevel, marketWhy } from "./truth.js";
 import { startVoice } from "./voice.js";
 
-const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+const clock = (ms) => localTime(ms, "short");
+const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 /** seconds: how often the page wants readings, null for the visitor's choice. */
 export function startPage(seconds = null) {
@@ -17,6 +18,7 @@ export function startPage(seconds = null) {
   const say = startVoice();
   startLiveness(say);
   startHeadline(say);
+  startLinks();
   return { line, say };
 }
 
@@ -57,8 +59,10 @@ function startLiveness(say) {
   const place = byId("live");
   let before = "";
   const draw = () => {
-    const { level, text, coarse } = liveness(market.link, market.status, clock);
+    const { level, text, coarse, since } = liveness(market.link, market.status, clock);
     setBadge(place, level, text);
+    setAttribute(document.documentElement, "data-link", market.link.state);
+    setAttribute(place, "title", since ? `since ${utc(since)}` : "time between the newest message of the exchange and now");
     if (before && coarse !== before) say(coarse);
     if (before || coarse === "live") before = coarse;
   };
@@ -69,9 +73,16 @@ function startHeadline(say) {
   const badge = byId("market");
   let before = "";
   view(["features"], () => {
-    const { state, why } = market.features.market;
+    if (!isJudged()) {
+      setBadge(badge, "off", "unknown");
+      setText(byId("summary"), "No signal has a value yet, so the state of the market is not known.");
+      return;
+    }
+    const { state } = market.features.market;
+    const why = `Market ${state}: ${marketWhy(market.features.market)}.`;
     setBadge(badge, marketLevel(state), state);
-    setText(byId("summary"), `Market ${state}: ${why}.`);
+    setAttribute(badge, "title", why);
+    setText(byId("summary"), why);
     if (before && state !== before) say(`The market is now ${state}`);
     before = state;
     document.title = document.title.replace(/^(\w+ · )?/, `${state} · `);
@@ -79,6 +90,19 @@ function startHeadline(say) {
   view(["events"], drawBanner, { always: true });
   onPreference("dismissed", drawBanner);
   on("resumed", (how) => how === "lost" && say("some events were missed; the list is being read again"));
+}
+
+/** Pages that only some services have, such as the inbox of the demo, and how fast its time runs. */
+function startLinks() {
+  const list = document.querySelector(".bar nav ul");
+  view(["status"], () => {
+    const { links, speed } = market.status;
+    for (const [name, path] of Object.entries(links ?? {})) {
+      if (!/^\/[a-z]/.test(path) || list.querySelector(`a[href="${CSS.escape(path)}"]`)) continue;
+      list.append(h("li", {}, h("a", { href: path }, name)));
+    }
+    if (speed !== 1 && !byId("speed")) byId("live").after(h("span", { class: "speed", id: "speed", title: "How fast the time of this made-up market runs" }, `time ×${speed}`));
+  }, { always: true });
 }
 
 /** The newest open CRITICAL episode that nobody has put away. */
@@ -91,14 +115,14 @@ function drawBanner() {
   const key = shown.map((event) => `${event.id}.${event.revision}`).join();
   if (banner?.dataset.key === key) return;
   banner?.remove();
-  byId("summary").hidden = shown.length > 0;
+  byId("summary").classList.toggle("behind", shown.length > 0);
   if (!shown.length) return;
   const [newest, ...others] = shown;
   const more = others.length ? ` And ${others.length} more.` : "";
   place.append(
     h("section", { class: "banner", "aria-label": "Critical event", "data-key": key },
       h("span", { "aria-hidden": "true" }, "■"),
-      h("p", { class: "what" }, `CRITICAL since ${clock(Date.parse(newest.started))}: ${newest.title}.${more}`),
+      h("p", { class: "what" }, "CRITICAL since ", timeElement(Date.parse(newest.started), "short"), `: ${newest.title}.${more}`),
       h("a", { href: `/#${newest.id}` }, "Open"),
       h("button", { type: "button", onclick: () => prefer("dismissed", [...shown.map((event) => event.id), ...dismissed].slice(0, 50).join()) }, "Dismiss"),
     ),

@@ -11,6 +11,9 @@ const ROWS = [
   ["regimes", "Regime"],
 ];
 
+/** The columns where each card is one line. */
+export const cardHead = () => h("div", { class: "head", "aria-hidden": "true" }, h("span", {}, "Symbol"), h("span", {}, ROWS.map(([, title]) => h("span", {}, title))));
+
 /** A card: { node, draw() }. choose: called when its name is pressed, or null. */
 export function card(symbol, choose = null) {
   const cost = h("span", { class: "price" });
@@ -27,11 +30,14 @@ export function card(symbol, choose = null) {
     const known = market.features.packages[symbol];
     const quoted = market.features.prices[symbol];
     setText(cost, quoted ? price(quoted.price) : "no price yet");
+    let isGrave = false;
     for (const { key, mark, note } of lines) {
       const said = tell(key, known?.[key], now());
       setBadge(mark, said.level, said.word);
       setText(note, said.note);
+      isGrave ||= said.level === "critical";
     }
+    node.classList.toggle("alarm", isGrave);
   };
   return { node, draw };
 }

@@ -2,7 +2,7 @@
 
 const STRIPE_PX = 5;
 
-/** A primitive of a series. paint(context, shown, { x, y, halfBar, height }) draws in device pixels. */
+/** A primitive of a series. paint(context, shown, { x, y, halfBar, height, ratio }) draws in device pixels. */
 class Layer {
   #attached = null;
   #shown = null;
@@ -40,17 +40,24 @@ class Layer {
         y: (price) => series.priceToCoordinate(price) * verticalPixelRatio,
         halfBar: (scale.options().barSpacing / 2) * horizontalPixelRatio,
         height: bitmapSize.height,
+        ratio: verticalPixelRatio,
       });
       context.restore();
     });
   }
 }
 
-/** Shows a list of { from, to, colour }: times of the first and the last bar. */
-export const bandLayer = () => new Layer("bottom", (context, bands, { x, halfBar, height }) => {
-  for (const { from, to, colour } of bands) {
+/** Shows a list of { from, to, word, colour, edge }: times of the first and the last bar; its word stands where it fits. */
+export const bandLayer = () => new Layer("bottom", (context, bands, { x, halfBar, height, ratio }) => {
+  context.font = `${Math.round(10 * ratio)}px system-ui, sans-serif`;
+  context.textBaseline = "top";
+  for (const { from, to, word, colour, edge } of bands) {
+    const [left, width] = [x(from) - halfBar, x(to) - x(from) + 2 * halfBar];
     context.fillStyle = colour;
-    context.fillRect(x(from) - halfBar, 0, x(to) - x(from) + 2 * halfBar, height);
+    context.fillRect(left, 0, width, height);
+    context.fillStyle = edge;
+    context.fillRect(left, 0, width, 3 * ratio);
+    if (context.measureText(word).width + 8 * ratio < width) context.fillText(word, left + 4 * ratio, 6 * ratio);
   }
 });
 

@@ -1,28 +1,32 @@
 // Candles of one symbol with what happened to it: volatility bands, liquidations, events, support and resistance.
 import { get } from "./api.js";
 import { bandLayer, hatchLayer } from "./chart-layers.js";
-import { h, row, setAttribute, setText } from "./dom.js";
+import { h, localTime, row, setAttribute, setText, timeElement } from "./dom.js";
 import { market, now, view } from "./store.js";
-import { price, usd } from "./words.js";
+import { compact, isNumber, number, price, usd } from "./words.js";
 
 const BARS = 720;
 const SHOWN = { "1h": 168, "4h": 42, "1d": 60, "1w": 52 }; // the last seven days, where that is more than a few bars
+const ROOM = 10; // bars to the right of the newest, for the names of the lines
 const RELOAD_MS = 30_000;
 const TABLE_BARS = 48;
 const LEVELS = 2;
-const BANDS = { HIGH_VOL: "--band-high", EXPLOSIVE: "--band-explosive", EXTREME: "--band-extreme" };
+const BANDS = { HIGH_VOL: "high", EXPLOSIVE: "explosive", EXTREME: "extreme" };
+const DAY_MS = 86_400_000;
 const RANK = { INFO: 1, WARNING: 2, CRITICAL: 3 };
-const LOCAL = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
 const TICKS = [{ year: "numeric" }, { month: "short" }, { day: "numeric", month: "short" }, { hour: "2-digit", minute: "2-digit", hour12: false }];
 
-/** The colour a custom property stands for in the present theme; canvas needs the colour itself. */
+const colours = new Map(); // of the present theme; canvas needs the colours themselves
+
+/** The colour a custom property stands for. */
 function colour(name) {
+  if (colours.has(name)) return colours.get(name);
   const probe = h("span", { hidden: true });
   probe.style.color = `var(${name})`;
   document.body.append(probe);
-  const found = getComputedStyle(probe).color;
+  colours.set(name, getComputedStyle(probe).color);
   probe.remove();
-  return found;
+  return colours.get(name);
 }
 
 const seconds = (ms) => Math.floor(ms / 1000);
@@ -39,10 +43,12 @@ export class Chart {
   #cursor = null;
   #isFitted = false;
 
-  constructor(place, library, { open, say }) {
+  constructor(place, library, { open, say, title }) {
     this.library = library;
     this.open = open;
     this.say = say;
+    this.title = { name: h("span"), price: h("span", { class: "price" }), moved: h("span", { class: "moved" }) };
+    title.replaceChildren(this.title.name, this.title.price, this.title.moved);
     this.plot = h("div", { class: "plot", role: "img", "aria-label": "Chart, loading" });
     this.readout = h("p", { class: "readout" });
     this.table = h("details", {}, h("summary", {}, "The same as a table"));
@@ -79,6 +85,7 @@ export class Chart {
       if (key !== this.#key) return;
       this.#bars = bars;
       this.#draw();
+      if (!bars.length) this.#headless();
     } catch (error) {
       if (!this.#bars.length) setText(this.readout, `No bars: ${error.message}`);
     } finally {
@@ -110,13 +117,14 @@ export class Chart {
     const { createChart, CandlestickSeries, HistogramSeries, createSeriesMarkers } = this.library;
     this.chart = createChart(this.plot, {
       autoSize: true,
+      rightPriceScale: { minimumWidth: 76, scaleMargins: { top: 0.12, bottom: 0.06 } },
       layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, panes: { enableResize: false } },
-      localization: { timeFormatter: (time) => LOCAL.format(time * 1000), priceFormatter: price },
-      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 3, tickMarkFormatter: tick },
+      localization: { timeFormatter: (time) => localTime(time * 1000, "day") },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: ROOM, tickMarkFormatter: tick },
       crosshair: { mode: 0 },
     });
     this.candles = this.chart.addSeries(CandlestickSeries, { priceFormat: { type: "custom", formatter: price, minMove: 1e-8 } });
-    const bars = { priceFormat: { type: "custom", formatter: (value) => usd(Math.abs(value)).replace(" USD", ""), minMove: 1 }, priceLineVisible: false, lastValueVisible: false };
+    const bars = { priceFormat: { type: "custom", formatter: (value) => compact(Math.abs(value)), minMove: 1 }, priceLineVisible: false, lastValueVisible: false };
     this.longs = this.chart.addSeries(HistogramSeries, bars, 1);
     this.shorts = this.chart.addSeries(HistogramSeries, bars, 1);
     this.chart.panes()[0].setStretchFactor(4);
@@ -133,6 +141,7 @@ export class Chart {
   }
 
   #paint() {
+    colours.clear();
     if (!this.chart) return;
     const [text, panel, grid, line, up, down] = ["--text", "--panel", "--grid", "--line", "--up", "--down"].map(colour);
     this.chart.applyOptions({
@@ -140,6 +149,7 @@ export class Chart {
       grid: { vertLines: { color: grid }, horzLines: { color: grid } },
       timeScale: { borderColor: line },
       rightPriceScale: { borderColor: line },
+      crosshair: { vertLine: { color: colour("--quiet"), labelBackgroundColor: colour("--off-ground") }, horzLine: { color: colour("--quiet"), labelBackgroundColor: colour("--off-ground") } },
     });
     this.candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false });
     this.longs.applyOptions({ color: down });
@@ -165,7 +175,7 @@ export class Chart {
     if (!this.#isFitted) {
       this.#isFitted = true;
       const count = Math.min(bars.length, SHOWN[this.timeframe] ?? 120);
-      this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - count, to: bars.length + 3 });
+      this.chart.timeScale().setVisibleLogicalRange({ from: bars.length - count, to: bars.length + ROOM });
     }
   }
 
@@ -178,8 +188,11 @@ export class Chart {
     if (key === this.#linesKey) return;
     this.#linesKey = key;
     for (const line of this.#lines) this.candles.removePriceLine(line);
-    const draw = (title, name) => (level) => this.candles.createPriceLine({ price: level, title, color: colour(name), lineStyle: 2, lineWidth: 1, axisLabelVisible: true });
-    this.#lines = [...below.map(draw("support", "--up")), ...above.map(draw("resistance", "--down"))];
+    const draw = (letter, name) => (level, at) => this.candles.createPriceLine({
+      price: level, title: `${letter}${at + 1}`, color: colour(`--${name}`), lineStyle: 2, lineWidth: 1, axisLabelVisible: true,
+      axisLabelColor: colour(`--${name}-ground`), axisLabelTextColor: colour(`--${name}`),
+    });
+    this.#lines = [...below.map(draw("S", "up")), ...above.map(draw("R", "down"))];
   }
 
   /** One marker a bar: the gravest event that began in it, and how many more there are. */
@@ -238,13 +251,30 @@ export class Chart {
     const state = last.vol_regime ? `, volatility ${last.vol_regime}` : "";
     setAttribute(this.plot, "aria-label", `${this.symbol}, ${this.timeframe} bars: now ${price(last.close)}, between ${price(low)} and ${price(high)} lately${state}`);
     if (!this.#cursor) this.#read(-1);
+    this.#head(last);
+  }
+
+  #headless() {
+    setText(this.title.name, `${this.symbol} · ${this.timeframe}`);
+    for (const part of [this.title.price, this.title.moved]) setText(part, "");
+    setText(this.readout, "No bars yet: they come with the history.");
+  }
+
+  #head(last) {
+    const { name, price: cost, moved } = this.title;
+    setText(name, `${this.symbol} · ${this.timeframe}`);
+    setText(cost, price(last.close));
+    const before = this.#step() <= DAY_MS ? this.#bars.findLast((bar) => bar.open_ms + this.#step() <= now() - DAY_MS) : null;
+    const change = before ? last.close / before.close - 1 : null;
+    setText(moved, isNumber(change) ? `${change < 0 ? "▼ −" : "▲ +"}${number(Math.abs(change) * 100, 2, 2)} % in 24 h` : "");
+    setAttribute(moved, "data-sign", change < 0 ? "minus" : "plus");
   }
 
   #drawTable() {
     if (!this.table.open) return;
     const head = ["Bar", "Open", "High", "Low", "Close", "Volatility", "Longs liquidated", "Shorts liquidated"];
     const body = this.#bars.slice(-TABLE_BARS).reverse().map((bar) => row(
-      `${LOCAL.format(bar.open_ms)}${bar.closed ? "" : " (not closed)"}`,
+      h("span", {}, timeElement(bar.open_ms, "day"), bar.closed ? "" : " (not closed)"),
       ...[bar.open, bar.high, bar.low, bar.close].map((value) => h("td", { class: "number" }, price(value))),
       h("td", {}, bar.vol_regime ?? "–"),
       h("td", { class: "number" }, usd(bar.long_usd)),
@@ -264,7 +294,7 @@ function sentence(bar) {
   const state = bar.vol_regime ? `, ${bar.vol_regime}` : "";
   const lost = bar.long_usd || bar.short_usd ? `, liquidated: longs ${usd(bar.long_usd)}, shorts ${usd(bar.short_usd)}` : "";
   const draft = bar.closed ? "" : " (not closed)";
-  return `${LOCAL.format(bar.open_ms)}${draft}: open ${price(bar.open)}, high ${price(bar.high)}, low ${price(bar.low)}, close ${price(bar.close)}${state}${lost}`;
+  return `${localTime(bar.open_ms, "day")}${draft}: open ${price(bar.open)}, high ${price(bar.high)}, low ${price(bar.low)}, close ${price(bar.close)}${state}${lost}`;
 }
 
 function bandsOf(bars) {
@@ -274,7 +304,7 @@ function bandsOf(bars) {
     const name = BANDS[bar.vol_regime];
     const time = seconds(bar.open_ms);
     if (name && bar.vol_regime === state) bands.at(-1).to = time;
-    else if (name) bands.push({ from: time, to: time, colour: colour(name) });
+    else if (name) bands.push({ from: time, to: time, word: bar.vol_regime, colour: colour(`--band-${name}`), edge: colour(`--edge-${name}`) });
     state = bar.vol_regime;
   }
   return bands;
@@ -288,7 +318,7 @@ function legend() {
   const item = (name, text) => h("li", { class: name }, h("i", { "aria-hidden": "true" }), text);
   return h("ul", { class: "key", "aria-label": "What the chart shows" },
     item("high", "HIGH_VOL"), item("explosive", "EXPLOSIVE"), item("extreme", "EXTREME"), item("open", "bar not closed yet"),
-    h("li", {}, "below: liquidations seen in USD, longs down, shorts up"));
+    h("li", {}, "S, R: support and resistance"), h("li", {}, "Below: liquidations seen, USD, longs down, shorts up"));
 }
 
 function missing() {

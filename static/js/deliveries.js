@@ -8,8 +8,9 @@ import { isPaused, market, on, view } from "./store.js";
 import { levelOf } from "./truth.js";
 import { duration, number, phrase } from "./words.js";
 
-const PAGE = 50;
+const PAGE = 25;
 const RELOAD_MS = 5000;
+const OUTCOMES = { permanent: "refused for good", retry: "failed", ambiguous: "without answer" };
 const PHASES = {
   closed: ["calm", "works"],
   half_open: ["warning", "being tried"],
@@ -24,7 +25,7 @@ function begin() {
   const list = new DeliveryList(told);
   byId("content").append(
     told,
-    section("Endpoints", "endpoints", table("Endpoints", ["Name", "Kind", "Gets", "State", "Tries", "Ended", "Do"], endpoints)),
+    section("Endpoints", "endpoints", table("Endpoints", ["Name", "Kind", "Gets", "State", "Tries", "Messages", "Do"], endpoints)),
     list.node,
     section("Silences", "silences", table("Silences", ["Until", "Type", "Symbol", "Up to", "Why", "Do"], silences)));
   let reading = null;
@@ -58,8 +59,11 @@ function section(title, id, content, controls = null) {
 }
 
 function table(name, columns, body) {
-  return h("table", {}, h("caption", { class: "unseen" }, name), h("thead", {}, h("tr", {}, columns.map((each) => h("th", { scope: "col" }, each)))), body);
+  return h("table", { class: "stacks" }, h("caption", { class: "unseen" }, name), h("thead", {}, h("tr", {}, columns.map((each) => h("th", { scope: "col" }, each)))), body);
 }
+
+/** A cell that, where rows become blocks, stands behind the name of its column. */
+const cell = (label, attributes, ...content) => h("td", { "data-label": label || null, ...attributes }, content);
 
 /** Rows are put in only when something differs, so that a button under a finger or in focus stays where it is. */
 function fill(body, items, build, none) {
@@ -73,7 +77,7 @@ function fill(body, items, build, none) {
 
 const writes = () => market.status?.writes !== false;
 const button = (words, label, act) => h("button", { type: "button", "aria-label": label, disabled: !writes(), onclick: act }, words);
-const counts = (map) => Object.entries(map).filter(([, count]) => count).map(([name, count]) => `${number(count, 0)} ${name}`).join(", ") || "none";
+const counts = (map) => Object.entries(map).filter(([, count]) => count).map(([name, count]) => `${number(count, 0)} ${OUTCOMES[name] ?? name}`).join(", ") || "none";
 
 async function readEndpoints(body, told, again) {
   const { endpoints } = await get("/api/endpoints");
@@ -85,9 +89,9 @@ function endpointRow(each, told, again) {
   const wait = each.hold_until_ms ? h("span", { class: "quiet" }, " until ", timeElement(each.hold_until_ms)) : null;
   const why = each.reason ? h("div", { class: "quiet" }, each.reason) : null;
   const isOff = each.phase === "parked" || each.phase === "open";
-  return row(each.name, h("td", {}, each.kind), h("td", {}, each.routes.join(", ")), h("td", {}, badge(level, words), wait, why),
-    h("td", {}, counts(each.tries)), h("td", {}, `${counts(each.ended)}${each.under_way ? `, ${each.under_way} under way` : ""}`),
-    h("td", {}, h("div", { class: "buttons" }, button("Test", `Test ${each.name}`, () => test(each, told).then(again)),
+  return row(each.name, cell("Kind", {}, each.kind), cell("Gets", {}, each.routes.map((route) => (route === "ALL" ? "everything" : route.toLowerCase())).join(", ")), cell("", { class: "whole" }, badge(level, words), wait, why),
+    cell("Tries", {}, counts(each.tries)), cell("Messages", {}, `${counts(each.ended)}${each.under_way ? `, ${each.under_way} under way` : ""}`),
+    cell("", { class: "whole" }, h("div", { class: "buttons" }, button("Test", `Test ${each.name}`, () => test(each, told).then(again)),
       isOff ? button("Enable", `Enable ${each.name}`, () => enable(each, told).then(again)) : null)));
 }
 
@@ -133,13 +137,13 @@ class DeliveryList {
   #row(each) {
     const next = each.status === "pending" && each.attempt ? h("span", { class: "quiet" }, " next ", timeElement(each.next_at_ms)) : null;
     const tries = h("div", { class: "quiet" });
-    const show = button(`${each.attempt}`, `Tries of ${each.title} to ${each.endpoint}`, () => this.#toggle(each, tries, show));
+    const show = button(each.attempt === 1 ? "1 try" : `${each.attempt} tries`, `Tries of ${each.title} to ${each.endpoint}`, () => this.#toggle(each, tries, show));
     show.disabled = !each.attempt;
     show.setAttribute("aria-expanded", this.#open.has(each.id));
     if (this.#open.has(each.id)) tries.append(...this.#open.get(each.id));
     const again = each.status === "dead" || each.status === "expired" ? button("Replay", `Replay ${each.title} to ${each.endpoint}`, () => replay(each, this.told).then(() => this.onchange())) : null;
-    const node = row(timeElement(each.created_ms, "day"), h("td", {}, badge(levelOf(each.severity), each.severity), ` ${each.title}`, each.is_replay ? " (replay)" : ""), h("td", {}, each.endpoint),
-      h("td", {}, badge(STATES[each.status] ?? "off", each.status), next), h("td", {}, show, tries), h("td", {}, again));
+    const node = row(timeElement(each.created_ms, "day"), cell("", { class: "whole" }, h("div", { class: "message" }, badge(levelOf(each.severity), each.severity), h("a", { href: `/#${each.event_id}` }, each.title), each.is_replay ? " (replay)" : "")), cell("To", {}, each.endpoint),
+      cell("", {}, badge(STATES[each.status] ?? "off", each.status), next), cell("", {}, show, tries), cell("", {}, again));
     node.dataset.id = each.id;
     return node;
   }
@@ -172,8 +176,8 @@ function silenceRow(each, told, again) {
     await remove(`/api/silences/${encodeURIComponent(each.id)}`);
     return "The silence has ended.";
   }).then(again);
-  return row(timeElement(each.until_ms, "day"), h("td", {}, each.event_type ? phrase(each.event_type) : "every type"), h("td", {}, each.symbol || "every symbol"), h("td", {}, each.up_to),
-    h("td", {}, each.comment || "–"), h("td", {}, button("End", `End the silence of ${each.symbol || "everything"}`, end)));
+  return row(timeElement(each.until_ms, "day"), cell("Type", {}, each.event_type ? phrase(each.event_type) : "every type"), cell("Symbol", {}, each.symbol || "every symbol"), cell("Up to", {}, each.up_to),
+    cell("Why", {}, each.comment || "–"), cell("", {}, button("End", `End the silence of ${each.symbol || "everything"}`, end)));
 }
 
 startPage();

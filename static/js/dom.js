@@ -8,7 +8,7 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(2).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -58,19 +58,30 @@ export function arrange(parent, nodes) {
 }
 
 export function timeElement(ms, style = "time") {
-  const node = h("time");
+  const node = h("time", {});
   setTime(node, ms, style);
   return node;
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-const DAY = new Intl.DateTimeFormat(undefined, { day: "2-digit", month: "short", hour: "2-digit", minute: "2-digit", hour12: false });
+const TIME = { hour: "2-digit", minute: "2-digit", hour12: false };
+const STYLES = { time: { ...TIME, second: "2-digit" }, short: TIME, day: { ...TIME, day: "2-digit", month: "short" } };
+const formats = new Map(); // each takes milliseconds to make
+
+/** A moment in local time: `time` with seconds, `short` without, `day` with its day. */
+export function localTime(ms, style = "time") {
+  if (!formats.has(style)) formats.set(style, new Intl.DateTimeFormat(undefined, STYLES[style]));
+  return formats.get(style).format(ms);
+}
+
+// Each in a task of its own while the first data are on their way, not all in the first drawing.
+for (const style of Object.keys(STYLES)) setTimeout(() => localTime(0, style));
 
 export function setTime(node, ms, style = "time") {
   const moment = new Date(ms);
   const iso = moment.toISOString();
-  if (node.dateTime === iso) return;
+  if (node.dateTime === iso && node.dataset.style === style) return;
   node.dateTime = iso;
+  node.dataset.style = style;
   node.title = `${iso.replace("T", " ").replace(/\.\d+Z$/, "")} UTC`;
-  node.textContent = (style === "day" ? DAY : CLOCK).format(moment);
+  node.textContent = localTime(moment, style);
 }

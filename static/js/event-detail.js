@@ -3,7 +3,7 @@ import { get, post } from "./api.js";
 import { badge, h, timeElement } from "./dom.js";
 import { carryOut, outcome } from "./dialog.js";
 import { market } from "./store.js";
-import { datum, number, percent, phrase } from "./words.js";
+import { datum, duration, label, number, percent, phrase, price, usd } from "./words.js";
 
 const SPANS = [1, 4, 24];
 const UNSENT = { suppress: "not sent", digest: "kept for the digest", hold: "held for a moment" };
@@ -15,15 +15,16 @@ export function detail(event) {
   const sent = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
   const record = h("div", {}, h("p", { class: "quiet" }, "Reading …"));
   const draw = (newer) => {
+    const words = h("p", { class: "quiet" }, newer.narrative || newer.description || "");
     node.replaceChildren(
-      part("Why", h("p", {}, newer.why), newer.description ? h("p", { class: "quiet" }, newer.description) : null),
-      part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), `, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"))),
+      h("div", { class: "wide" }, h("h3", {}, "Why"), h("p", {}, newer.why), words),
+      part("When", h("p", {}, "began ", timeElement(Date.parse(newer.started), "day"), newer.phase === "opened" ? null : [`, ${newer.phase} `, timeElement(Date.parse(newer.timestamp), "day"), ` after ${duration(Date.parse(newer.timestamp) - Date.parse(newer.started))}`])),
       part("Track record", record),
       part("Deliveries", sent),
       h("div", { class: "wide" }, h("h3", {}, "Data"), facts(newer.data)),
-      h("div", { class: "wide" }, h("h3", {}, "Silence"), silenceButtons(newer, told), told),
+      h("div", { class: "wide" }, h("h3", {}, "Silence its like"), silenceButtons(newer, told), told),
     );
-    readDeliveries(newer, sent, told);
+    readDeliveries(newer, sent, words, told);
     readRecord(newer, record);
   };
   draw(event);
@@ -32,11 +33,24 @@ export function detail(event) {
 
 const part = (title, ...content) => h("div", {}, h("h3", {}, title), content);
 
+/** Each field of an event's data: numbers side by side, lists of records on lines of their own. */
 export function facts(data) {
-  const entries = Object.entries(data ?? {});
+  const entries = Object.entries(data ?? {}).filter(([, value]) => value !== null && !(Array.isArray(value) && !value.length));
   if (!entries.length) return h("p", { class: "quiet" }, "None.");
-  const isLong = (value) => Array.isArray(value) ? value.some((each) => typeof each === "object") : value && typeof value === "object";
-  return h("dl", { class: "facts" }, entries.map(([name, value]) => h("div", { class: isLong(value) ? "wide" : null }, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, datum(name, value)))));
+  const short = entries.filter(([, value]) => typeof value !== "object" || isPlainList(value));
+  const long = entries.filter((entry) => !short.includes(entry));
+  return h("dl", { class: "facts" }, [...short, ...long].map(([name, value]) => {
+    const isWide = long.some(([each]) => each === name);
+    const records = isWide && (Array.isArray(value) ? value.map((each) => record(name, each)) : Object.entries(value).map(([key, each]) => `${label(key)}: ${datum(key, each)}`));
+    return h("div", { class: isWide ? "wide" : null }, h("dt", {}, label(name)), h("dd", {}, isWide ? h("ul", {}, records.map((each) => h("li", {}, each))) : datum(name, value)));
+  }));
+}
+
+const isPlainList = (value) => Array.isArray(value) && value.every((each) => typeof each !== "object");
+
+function record(name, value) {
+  if (typeof value?.price !== "number" || typeof value?.notional_usd !== "number") return datum(name, value);
+  return `${price(value.price)}: ${usd(value.notional_usd)}, from ${value.source ?? "unknown"}`;
 }
 
 function silenceButtons(event, told) {
@@ -58,10 +72,11 @@ function silence(event, hours, told) {
   });
 }
 
-async function readDeliveries(event, place, told) {
+async function readDeliveries(event, place, words, told) {
   try {
-    const { decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
-    const lines = deliveries.map((each) => deliveryLine(each, told));
+    const { event: whole, decisions, deliveries } = await get(`/api/events/${encodeURIComponent(event.id)}`);
+    if (whole?.narrative) words.textContent = whole.narrative;
+    const lines = byEndpoint(deliveries).map((each) => deliveryLine(each, told));
     const unsent = decisions.filter((each) => each.action in UNSENT).slice(-3);
     lines.push(...unsent.map((each) => h("li", { class: "quiet" }, `${each.endpoint}: ${UNSENT[each.action]}, ${each.words}`)));
     place.replaceChildren(lines.length ? h("ul", {}, lines) : h("p", { class: "quiet" }, "Sent to nobody: no endpoint takes it."));
@@ -70,8 +85,21 @@ async function readDeliveries(event, place, told) {
   }
 }
 
+/** The newest message to each endpoint, and how many went before it. */
+function byEndpoint(deliveries) {
+  const found = new Map();
+  for (const each of [...deliveries].sort((a, b) => b.created_ms - a.created_ms || b.revision - a.revision)) {
+    const known = found.get(each.endpoint);
+    if (known) known.count += 1;
+    else found.set(each.endpoint, { ...each, count: 1 });
+  }
+  return [...found.values()].sort((a, b) => a.endpoint.localeCompare(b.endpoint));
+}
+
 function deliveryLine(each, told) {
-  const line = h("li", {}, badge(STATES[each.status] ?? "off", each.status), ` ${each.endpoint}, ${each.attempt} ${each.attempt === 1 ? "try" : "tries"} `);
+  const tries = each.attempt > 1 ? `, ${each.attempt} tries` : "";
+  const states = each.count > 1 ? `, ${each.count} messages so far` : "";
+  const line = h("li", {}, badge(STATES[each.status] ?? "off", each.status), ` ${each.endpoint}${states}${tries} `);
   if (each.status !== "dead" && each.status !== "expired") return line;
   line.append(h("button", { type: "button", onclick: () => replay(each, told) }, "Replay"));
   return line;
@@ -85,19 +113,21 @@ export function replay(delivery, told) {
   });
 }
 
-async function readRecord(event, place) {
-  if (event.track_record) {
-    place.replaceChildren(facts(event.track_record));
-    return;
+/** What followed earlier events like this one, and how many of its type there were lately. */
+async function readRecord({ event_type: type, track_record: known }, place) {
+  const parts = [];
+  if (known?.words) {
+    const { words, like_this: like, since, until, shipped } = known;
+    parts.push(h("p", {}, words), h("p", { class: "quiet" }, `${like}; ${since} to ${until}, ${shipped ? "public data" : "your own events"}.`));
   }
   try {
     const { days, tracks } = await get("/api/score");
-    const track = tracks.find((each) => each.event_type === event.event_type);
-    if (!track) place.replaceChildren(h("p", { class: "quiet" }, `No other of its kind in ${days} days.`));
-    else place.replaceChildren(h("p", {}, recordOf(track, days)));
+    const track = tracks.find((each) => each.event_type === type);
+    parts.push(h("p", { class: parts.length ? "quiet" : null }, track ? recordOf(track, days) : `No other of its kind in ${days} days.`));
   } catch (error) {
-    place.replaceChildren(h("p", { class: "quiet" }, `Not known now: ${error.message}`));
+    parts.push(h("p", { class: "quiet" }, `Not known now: ${error.message}`));
   }
+  place.replaceChildren(...parts);
 }
 
 function recordOf({ episodes, open, by_severity: severity, median_hours: hours }, days) {

@@ -4,12 +4,11 @@ import { arrange, badge, h, setAttribute, setBadge, setText, setTime, timeElemen
 import { detail } from "./event-detail.js";
 import { mark, market, now, on, symbols, takeEvent, view } from "./store.js";
 import { levelOf } from "./truth.js";
-import { duration, phrase } from "./words.js";
+import { duration, headline, phrase } from "./words.js";
 
 const PAGE = 200;
 const CHUNK = 50; // rows that the browser lays out, or leaves out, together
 const TYPES = ["LIQUIDATION_CASCADE", "FUNDING_ANOMALY", "FUNDING_REVERSAL", "VOLATILITY_REGIME", "REGIME_SHIFT", "CORRELATION_BREAK", "LEADERSHIP_CHANGE"];
-const PHASES = { opened: "open", updated: "open", closed: "over" };
 
 export class EventStream {
   #shown = PAGE;
@@ -26,7 +25,8 @@ export class EventStream {
     this.controls = h("div", { class: "controls", role: "group", "aria-label": "Filter events" },
       this.#choice("type", "Type", [...TYPES, "SYSTEM"]), this.#choice("symbol", "Symbol", []), this.#choice("severity", "Severity", ["CRITICAL", "WARNING", "INFO"]));
     this.node = h("section", { class: "panel stream", id: "events", "aria-labelledby": "events-title" },
-      h("header", {}, h("h2", { id: "events-title" }, "Events"), this.count, this.controls), this.list, this.more);
+      h("header", {}, h("h2", { id: "events-title" }, "Events"), this.count, this.controls),
+      h("div", { class: "roll" }, this.list, this.more));
     view(["events"], () => this.#draw());
     view(["features"], () => this.#age());
     on("resumed", (how) => how === "lost" && this.#read());
@@ -39,9 +39,10 @@ export class EventStream {
     this.#openHash();
   }
 
+  /** The event that the address names, as links in messages do (`?event=`) and those of this page (`#`). */
   async #openHash() {
-    const id = location.hash.slice(1);
-    if (!id.startsWith("evt_")) return;
+    const id = location.hash.slice(1) || new URLSearchParams(location.search).get("event");
+    if (!id?.startsWith("evt_")) return;
     if (!market.events.has(id)) await this.#fetchOne(id);
     if (!market.events.has(id)) return;
     for (const name of Object.keys(this.#filter)) this.#filter[name] = "";
@@ -87,16 +88,14 @@ export class EventStream {
       this.#filter[name] = select.value;
       this.#shown = PAGE;
       this.#draw();
-    } }, h("option", { value: "" }, "All"), values.map((value) => h("option", { value }, phrase(value))));
-    return h("label", {}, title, select);
+    } }, h("option", { value: "" }, `Every ${title.toLowerCase()}`), values.map((value) => h("option", { value }, phrase(value))));
+    return h("label", {}, h("span", { class: "unseen" }, title), select);
   }
 
   #chosen() {
     const { type, symbol, severity } = this.#filter;
     const fits = (event) => (!type || event.event_type.startsWith(type)) && (!symbol || event.symbol === symbol) && (!severity || event.severity === severity);
-    const found = [...market.events.values()].filter(fits);
-    for (const event of found) event.at ??= Date.parse(event.timestamp);
-    return found.sort((a, b) => b.at - a.at);
+    return [...market.events.values()].filter(fits).sort((a, b) => b.at - a.at);
   }
 
   #draw() {
@@ -110,8 +109,13 @@ export class EventStream {
     });
     this.#place(nodes);
     const open = chosen.filter((event) => event.phase !== "closed").length;
-    setText(this.count, chosen.length ? `${chosen.length}${this.#isAtEnd ? "" : "+"}, ${open} open` : "None yet: events appear here as they happen.");
+    setText(this.count, chosen.length ? `${chosen.length}${this.#isAtEnd ? "" : "+"}, ${open} open now` : this.#emptyWords());
     this.more.hidden = chosen.length <= this.#shown && (this.#isAtEnd || !market.events.size);
+  }
+
+  #emptyWords() {
+    if (Object.values(this.#filter).some(Boolean)) return "None fits the filter.";
+    return this.#isAtEnd ? "None yet: they appear here as they happen." : "Reading …";
   }
 
   /** Rows go into chunks counted from the oldest: a new one on top moves none of the others. */
@@ -137,13 +141,13 @@ export class EventStream {
     const known = [...new Set([...symbols(), ...[...market.events.values()].map((event) => event.symbol)])];
     if (known.length === select.options.length - 1) return;
     const kept = select.value;
-    select.replaceChildren(h("option", { value: "" }, "All"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
+    select.replaceChildren(h("option", { value: "" }, "Every symbol"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
     select.value = kept;
   }
 }
 
 function item(id) {
-  const [level, time, name, title, phase] = [badge("info", ""), timeElement(0), h("span", { class: "symbol" }), h("span", { class: "title" }), h("span", { class: "quiet" })];
+  const [level, time, name, title, phase] = [badge("info", ""), timeElement(0), h("span", { class: "symbol" }), h("span", { class: "title" }), h("span", { class: "phase" })];
   const button = h("button", { type: "button", class: "row", "aria-expanded": "false", onclick: () => toggle() }, time, level, name, title, phase);
   const node = h("div", { id, role: "listitem", "data-id": id }, button);
   let current = null;
@@ -163,7 +167,8 @@ function item(id) {
     setTime(time, Date.parse(event.timestamp), now() - Date.parse(event.timestamp) > 43_200_000 ? "day" : "time");
     setBadge(level, levelOf(event.severity), event.severity);
     setText(name, event.symbol);
-    setText(title, event.title);
+    setText(title, headline(event));
+    setAttribute(node, "data-open", event.phase === "closed" ? "no" : levelOf(event.severity));
     drawPhase(phase, event);
     opened?.draw(event);
   };
@@ -172,5 +177,5 @@ function item(id) {
 
 function drawPhase(place, event) {
   const end = event.phase === "closed" ? Date.parse(event.timestamp) : now();
-  setText(place, `${PHASES[event.phase]}, ${duration(end - Date.parse(event.started))}`);
+  setText(place, `${event.phase === "closed" ? "lasted" : "open"} ${duration(end - Date.parse(event.started))}`);
 }

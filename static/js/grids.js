@@ -29,8 +29,8 @@ export function timeframeGrid(timeframes) {
   const body = h("tbody");
   const rows = new Rows(body, (symbol) => {
     const cells = timeframes.map(() => ({ mark: badge("off", ""), note: h("span", { class: "quiet" }) }));
-    const sum = h("td", {});
-    const node = h("tr", { "data-symbol": symbol }, h("th", { scope: "row" }, symbol), cells.map(({ mark, note }) => h("td", {}, mark, " ", note)), sum);
+    const sum = h("td", { class: "whole", "data-label": "Together" });
+    const node = h("tr", { "data-symbol": symbol }, h("th", { scope: "row" }, symbol), cells.map(({ mark, note }, at) => h("td", { "data-label": timeframes[at] }, mark, note)), sum);
     const draw = () => {
       const signal = market.features.packages[symbol]?.regimes;
       timeframes.forEach((timeframe, at) => drawFrame(cells[at], signal, timeframe));
@@ -40,7 +40,8 @@ export function timeframeGrid(timeframes) {
     return { node, draw };
   });
   const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Symbol"), timeframes.map((each) => h("th", { scope: "col" }, each)), h("th", { scope: "col" }, "Together")));
-  const node = panel("Regimes by timeframe", "timeframes", [h("table", {}, caption("Regime of each symbol on each timeframe"), head, body)]);
+  const key = h("p", { class: "quiet" }, "z of the closed bar → of the bar so far");
+  const node = panel("Regimes by timeframe", "timeframes", [h("table", { class: "frames stacks" }, caption("Regime of each symbol on each timeframe"), head, body)], key);
   return { node, draw: () => rows.draw(symbols()) };
 }
 
@@ -49,13 +50,14 @@ function drawFrame({ mark, note }, signal, timeframe) {
   const draft = signal?.provisional?.[timeframe];
   if (!frame?.regime) setBadge(mark, "off", frame ? frame.status : "no data");
   else setBadge(mark, regimeLevel(frame.regime), frame.status === "ok" ? frame.regime.replace("SPOT_", "") : `${frame.status}: ${frame.regime.replace("SPOT_", "")}`);
-  setText(note, isNumber(frame?.price_z) ? `z ${signed(frame.price_z, 1)}${draft && isNumber(draft.price_z) ? ` (bar so far ${signed(draft.price_z, 1)})` : ""}` : "");
+  setText(note, isNumber(frame?.price_z) ? `${signed(frame.price_z, 1)}${draft && isNumber(draft.price_z) ? ` → ${signed(draft.price_z, 1)}` : ""}` : "");
 }
 
 export function correlationMatrix() {
   const table = h("table", { class: "matrix" });
   const note = h("p", { class: "quiet", id: "leader" });
   const node = panel("Correlations, 7 days", "correlations", [table], note);
+  const wide = 8; // assets that no longer fit beside the funding strip
   let cells = [];
   let drawn = "";
   const draw = () => {
@@ -66,6 +68,7 @@ export function correlationMatrix() {
     if (assets.join() !== drawn) {
       drawn = assets.join();
       cells = buildMatrix(table, assets);
+      node.classList.toggle("broad", assets.length > wide);
     }
     for (const cell of cells) drawCell(cell, signal);
   };
@@ -109,18 +112,23 @@ function drawCell(cell, signal) {
 
 export function fundingStrip() {
   const list = h("ul", { class: "strip" });
-  const node = panel("Funding against its own mean", "funding", [list]);
+  const scale = h("div", { class: "scale", "aria-hidden": "true" }, h("span"), h("span", { class: "ticks" }, ["−4", "−2", "mean", "+2", "+4"].map((each) => h("i", {}, each))));
+  const node = panel("Funding against its own mean", "funding", [list, scale]);
   const rows = new Rows(list, (symbol) => {
     const gauge = buildGauge();
-    const text = h("span");
-    const item = h("li", { "data-symbol": symbol }, h("span", {}, symbol), gauge.node, text);
+    const [rate, z, word] = [h("span", { class: "number" }), h("span", { class: "number" }), h("span")];
+    const mark = badge("off", "");
+    word.append(mark);
+    const item = h("li", { "data-symbol": symbol }, h("span", {}, symbol), gauge.node, rate, z, word);
     const draw = () => {
       const signal = market.features.packages[symbol]?.funding;
       const said = tell("funding", signal, now());
-      const z = signal?.ready && isNumber(signal.z_score) ? Math.max(-WIDEST_Z, Math.min(WIDEST_Z, signal.z_score)) : null;
-      gauge.draw(z);
+      const isThere = Boolean(signal?.ready) && isNumber(signal.z_score);
+      gauge.draw(isThere ? Math.max(-WIDEST_Z, Math.min(WIDEST_Z, signal.z_score)) : null);
       setAttribute(item, "data-level", said.level);
-      setText(text, signal?.ready ? `z ${signed(signal.z_score)}, ${said.word.toLowerCase()}` : said.word);
+      setText(rate, isThere && isNumber(signal.funding_rate) ? `${number(signal.funding_rate * 100, 4, 4)} %` : "");
+      setText(z, isThere ? `z ${signed(signal.z_score)}` : "");
+      setBadge(mark, said.level, said.word);
     };
     return { node: item, draw };
   });
@@ -136,16 +144,16 @@ function shape(name, attributes) {
 /** Usual funding is the band from -2 to +2 standard deviations, the mean its middle. */
 function buildGauge() {
   const node = shape("svg", { viewBox: "0 0 200 20", preserveAspectRatio: "none", "aria-hidden": "true" });
-  const needle = shape("rect", { class: "needle", y: 1, width: 5, height: 18, rx: 2 });
+  const needle = shape("rect", { class: "needle", y: 1, width: 3, height: 18 });
   node.append(
-    shape("rect", { class: "track", x: 0, y: 5, width: 200, height: 10, rx: 4 }),
-    shape("rect", { class: "usual", x: 50, y: 5, width: 100, height: 10 }),
+    shape("rect", { class: "track", x: 0, y: 6, width: 200, height: 8, rx: 2 }),
+    shape("rect", { class: "usual", x: 50, y: 6, width: 100, height: 8 }),
     shape("line", { class: "middle", x1: 100, x2: 100, y1: 3, y2: 17 }),
     needle,
   );
   const draw = (z) => {
     setAttribute(needle, "visibility", z === null ? "hidden" : "visible");
-    setAttribute(needle, "x", (100 + ((z ?? 0) / WIDEST_Z) * 97.5 - 2.5).toFixed(1));
+    setAttribute(needle, "x", (100 + ((z ?? 0) / WIDEST_Z) * 98.5 - 1.5).toFixed(1));
   };
   return { node, draw };
 }
@@ -153,7 +161,7 @@ function buildGauge() {
 const caption = (text) => h("caption", { class: "unseen" }, text);
 
 function panel(title, id, content, note = null) {
-  return h("section", { class: "panel beside", "aria-labelledby": `${id}-title`, id },
+  return h("section", { class: "panel", "aria-labelledby": `${id}-title`, id },
     h("header", {}, h("h2", { id: `${id}-title` }, title), note),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title }, content));
 }

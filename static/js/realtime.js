@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { startPage } from "./bar.js";
 import { card } from "./cards.js";
 import { outcome } from "./dialog.js";
-import { arrange, badge, byId, h, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { arrange, badge, byId, h, localTime, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
 import { market, now, symbols, takeFeatures, takeLiquidations, view } from "./store.js";
 import { levelOf, tell } from "./truth.js";
@@ -12,6 +12,9 @@ import { whenReady } from "./waiting.js";
 
 const SHOWN = 60;
 const EVERYTHING = "ALL";
+const LARGE_USD = 100_000; // stands out on the tape
+const asked = new URLSearchParams(location.search).get("symbol");
+if (asked) prefer("symbol", asked); // as links in messages ask
 const { line } = startPage(Number(preference("pace")));
 startPace();
 whenReady(begin);
@@ -82,7 +85,7 @@ function offer(select) {
 async function refreshNow(told) {
   try {
     takeFeatures(await get("/api/features"));
-    told.say(`Read at ${new Date().toLocaleTimeString([], { hour12: false })}.`);
+    told.say(`Read at ${localTime(Date.now())}.`);
   } catch (error) {
     told.say(`Not read: ${error.message}`, true);
   }
@@ -91,22 +94,25 @@ async function refreshNow(told) {
 /** A number with a gauge below it, full at twice what alerts. */
 function meter(id, title, note, field) {
   const [big, gauge, mark] = [h("p", { class: "big" }), h("meter", { min: "0", max: "1", "aria-label": title }), badge("off", "")];
-  const node = h("section", { class: "panel meter", id, "aria-labelledby": `${id}-title` }, h("header", {}, h("h2", { id: `${id}-title` }, title), mark), big, gauge, h("p", { class: "quiet" }, note));
+  const words = h("p", { class: "quiet" }, note);
+  const node = h("section", { class: "panel meter", id, "aria-labelledby": `${id}-title` }, h("header", {}, h("h2", { id: `${id}-title` }, title), mark), big, h("div", { class: "gauge" }, gauge), words);
   let limit = null;
   const draw = (symbol) => {
     const signal = market.features.packages[symbol]?.cascades;
     const said = tell("cascades", signal, now());
     const value = signal?.[field]; // while it warms up the sum so far is true all the same: at least that much
     setText(big, isNumber(value) ? `${usd(value)}${field.endsWith("per_hour") ? "/h" : ""}` : said.word);
-    setBadge(mark, said.level, said.word);
+    const isOver = isNumber(value) && limit !== null && value >= limit;
+    if (!isNumber(value) || limit === null) setBadge(mark, "off", isNumber(value) ? "no alert line" : said.word);
+    else setBadge(mark, isOver ? "warning" : "calm", isOver ? "over the alert line" : "under the alert line");
     const share = isNumber(value) && limit ? Math.min(1, value / (2 * limit)) : 0;
     gauge.value = share;
     setText(gauge, isNumber(value) ? `${usd(value)}` : said.word);
   };
   return { node, field, draw, limitTo: (most) => {
     limit = most;
-    Object.assign(gauge, { high: 0.5, low: 0.25, optimum: 0 });
-    setText(node.lastChild, `${note}; alerts from ${usd(most)}${field.endsWith("per_hour") ? "/h" : ""}`);
+    Object.assign(gauge, { low: 0.5, high: 0.999, optimum: 0 });
+    setText(words, `${note}; alerts from ${usd(most)}${field.endsWith("per_hour") ? "/h" : ""}`);
   } };
 }
 
@@ -162,6 +168,8 @@ function liquidationTape() {
 const keyOf = (each) => `${each.ts_ms} ${each.venue} ${each.symbol} ${each.closed} ${each.fill_price} ${each.base_qty}`;
 
 function tapeRow(each) {
-  return row(timeElement(each.ts_ms), h("td", {}, each.symbol), h("td", { "data-closed": each.closed }, `${each.closed === "long" ? "▼" : "▲"} ${each.closed}`),
+  const node = row(timeElement(each.ts_ms), h("td", {}, each.symbol), h("td", { "data-closed": each.closed }, `${each.closed === "long" ? "▼" : "▲"} ${each.closed}`),
     h("td", { class: "number" }, price(each.fill_price)), h("td", { class: "number" }, usd(each.quote_usd)));
+  node.toggleAttribute("data-large", each.quote_usd >= LARGE_USD);
+  return node;
 }

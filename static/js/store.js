@@ -10,7 +10,7 @@ export const market = {
   features: null, // { timestamp, market, packages: { symbol: package }, prices: { symbol: { price } } }
   status: null,
   link: { state: "connecting", since: Date.now() },
-  events: new Map(), // id -> { ...newest state, states: [revision, ...] }
+  events: new Map(), // id -> { ...newest state, at: when it came, ms, states: [revision, ...] }
   tape: [],
 };
 
@@ -23,6 +23,11 @@ let missed = 0;
 
 export const WHOLE = "ALL"; // the package that stands for the whole market
 export const symbols = () => Object.keys(market.features?.packages ?? {}).filter((symbol) => symbol !== WHOLE);
+const isAnyReady = (known) => Object.values(known).some((signal) => signal?.ready);
+/** Whether any signal has a value; without one, NORMAL would be a guess. */
+export const isJudged = () => Boolean(market.features) && Object.values(market.features.packages).some(isAnyReady);
+/** Whether there is anything to show: that, or one price. */
+export const isKnown = () => isJudged() || Object.keys(market.features?.prices ?? {}).length > 0;
 export const now = () => (market.features ? Date.parse(market.features.timestamp) : Date.now());
 
 /** Redraw with `draw` when a topic changes: features, status, link, events, tape, pause. `always`: even while paused. */
@@ -96,7 +101,7 @@ export function takeEvent(event, again = false) {
     known.states = states;
     return;
   }
-  market.events.set(event.id, { ...known, ...event, states });
+  market.events.set(event.id, { ...event, states, at: Date.parse(event.timestamp) });
   if (market.events.size > KEPT_EVENTS * 1.1) forgetOldest();
   if (paused) missed += 1;
   mark("events");
@@ -112,6 +117,6 @@ export function takeLiquidations(items) {
 }
 
 function forgetOldest() {
-  const newest = [...market.events.values()].sort((a, b) => Date.parse(b.timestamp) - Date.parse(a.timestamp));
+  const newest = [...market.events.values()].sort((a, b) => b.at - a.at);
   market.events = new Map(newest.slice(0, KEPT_EVENTS).map((event) => [event.id, event]));
 }

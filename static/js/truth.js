@@ -1,5 +1,5 @@
 // Each signal as a word, a level and a few numbers; and what stands there when there is no number.
-import { duration, isNumber, number, percent, phrase, signed, usd } from "./words.js";
+import { compact, duration, isNumber, number, percent, phrase, signed, usd } from "./words.js";
 
 const UNITS = { volatility: "h", funding: "settlements", cascades: "min", regimes: "bars", correlations: "h" };
 const LEVELS = { INFO: "info", WARNING: "warning", CRITICAL: "critical" };
@@ -22,10 +22,10 @@ export function tell(key, signal, now) {
   const missing = instead(key, signal);
   if (missing && signal?.cascade_detected) {
     const { word, note } = SAYINGS.cascades(signal);
-    return { level: levelOf(signal.alert_level), word, note: `${note}; ${missing.word}` };
+    return { level: levelOf(signal.alert_level), word, note: `${note} · ${missing.word}` };
   }
   if (missing) return missing;
-  const said = { level: levelOf(signal.alert_level), ...SAYINGS[key](signal) };
+  const said = { level: LEVELS[signal.alert_level] ?? (signal.cascade_detected ? "info" : "calm"), ...SAYINGS[key](signal) };
   if (signal.stale) {
     const age = signal.as_of ? `, ${duration(now - Date.parse(signal.as_of))} old` : "";
     return { level: "off", word: `stale: ${said.word}`, note: `${said.note}${age}` };
@@ -33,29 +33,53 @@ export function tell(key, signal, now) {
   return said;
 }
 
+/** What the calibrated layer expects of the next day, with its uncertainty; nothing where it does not speak. */
+function nextDay(v) {
+  if (!isNumber(v.forecast_24h)) return "";
+  const span = ` · next 24 h ${percent(v.forecast_24h)} (${percent(v.forecast_24h_low)} to ${percent(v.forecast_24h_high)})`;
+  return isNumber(v.p_extreme) ? `${span} · p 24 h extreme ${percent(v.p_extreme, 0)}` : span;
+}
+
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
-    note: `${percent(v.volatility_24h)} a day, ${number(v.ratio, 2, 2)}× usual, risk ×${number(v.risk_multiplier, 1, 1)}`,
+    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}${nextDay(v)}`,
   }),
   funding: (f) => ({
     word: phrase(f.band ?? (f.is_anomaly ? "anomaly" : "normal")),
-    note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h, z ${signed(f.z_score)}`,
+    note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}`,
   }),
   cascades: (c) => ({
     word: c.cascade_detected ? `severity ${c.severity} of 5` : "none",
-    note: `${c.is_lower_bound ? "at least " : ""}${usd(c.total_liquidation_usd)} in 24 h, ${usd(c.velocity_usd_per_hour)}/h${thin(c)}`,
+    note: `${c.is_lower_bound ? "≥ " : ""}${usd(c.total_liquidation_usd)} in 24 h · ${compact(c.velocity_usd_per_hour)}/h${thin(c)}`,
   }),
   regimes: (r) => ({
-    word: r.primary_regime ?? "no agreement",
-    note: `${percent(r.confidence, 0)} confidence, ${r.agreement_count} of ${r.timeframes_ok} timeframes`,
+    ...(r.alert_level === "CRITICAL" ? {} : { level: regimeLevel(r.primary_regime) }),
+    word: r.primary_regime?.replace("SPOT_", "") ?? "no agreement",
+    note: `${percent(r.confidence, 0)} sure · ${r.agreement_count} of ${r.timeframes_ok} timeframes`,
   }),
 };
 
-const thin = (signal) => (signal.ready && signal.coverage < 0.95 ? `; ${percent(signal.coverage, 0)} of the time watched` : "");
+const thin = (signal) => (signal.ready && signal.coverage < 0.95 ? ` · ${percent(signal.coverage, 0)} watched` : "");
 
 const MARKET_LEVELS = { NORMAL: "calm", ACTIVE: "warning", CRISIS: "critical" };
 export const marketLevel = (state) => MARKET_LEVELS[state] ?? "off";
+
+/** "cascades: BTC/USDT, ETH/USDT" for each signal of a list such as "cascades BTC/USDT". */
+function grouped(names) {
+  const groups = new Map();
+  for (const name of names) {
+    const [signal, ...rest] = name.split(" ");
+    groups.set(signal, [...(groups.get(signal) ?? []), rest.join(" ").replace(/^ALL$/, "whole market")]);
+  }
+  return [...groups].map(([signal, where]) => `${signal} (${where.join(", ")})`).join(", ");
+}
+
+/** Why the market is in its state, in one line. */
+export function marketWhy({ critical, warning }) {
+  const parts = [critical?.length ? `critical: ${grouped(critical)}` : "", warning?.length ? `warning: ${grouped(warning)}` : ""].filter(Boolean);
+  return parts.length ? parts.join(" · ") : "no signal alerts";
+}
 
 const REGIME_LEVELS = { SPOT_IGNITION: "calm", SPOT_COOLING: "warning", SPOT_NEUTRAL: "off" };
 export const regimeLevel = (regime) => REGIME_LEVELS[regime] ?? "info";
@@ -73,7 +97,7 @@ const DATA = {
 export function liveness(link, status, clock) {
   if (link.state === "connecting") return same("info", "connecting …");
   if (link.state !== "live") {
-    return { level: "warning", text: `reconnecting since ${clock(link.since)}`, coarse: "reconnecting to the service" };
+    return { level: "warning", text: `reconnecting since ${clock(link.since)}; what you see is older`, coarse: "reconnecting to the service", since: link.since };
   }
   if (!status) return same("info", "connected, waiting for data");
   if (status.state === "starting") return same("info", "the service is starting");
@@ -85,9 +109,9 @@ export function liveness(link, status, clock) {
   const dead = status.streams.filter((stream) => !stream.connected);
   const worst = dead.find((stream) => stream.stream === "liquidation") ?? dead[0];
   if (worst) {
-    const since = isNumber(worst.age_s) ? ` since ${clock(Date.now() - worst.age_s * 1000)}` : "";
+    const since = isNumber(worst.age_s) ? Date.now() - worst.age_s * 1000 : null;
     const coarse = `blind: no ${DATA[worst.stream] ?? worst.stream} from ${worst.venue}`;
-    return { level: "critical", text: `blind${since}: no ${DATA[worst.stream] ?? worst.stream} from ${worst.venue}`, coarse };
+    return { level: "critical", text: `blind${since ? ` since ${clock(since)}` : ""}: no ${DATA[worst.stream] ?? worst.stream} from ${worst.venue}`, coarse, since };
   }
   if (status.state === "degraded") return same("warning", `degraded: ${status.problems[0] ?? "see /readyz"}`);
   const behind = isNumber(status.behind_s) ? `, ${number(status.behind_s, 1, 1)} s behind` : "";

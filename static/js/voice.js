@@ -1,6 +1,7 @@
 // What a screen reader hears: few sentences, politely; only CRITICAL interrupts, once for each rise.
 import { h, setText } from "./dom.js";
 import { on } from "./store.js";
+import { headline } from "./words.js";
 
 const QUIET_MS = 5000;
 
@@ -28,8 +29,8 @@ export function startVoice() {
     const isNewlyCritical = event.severity === "CRITICAL" && event.phase !== "closed" && !interrupted.has(event.id);
     if (isNewlyCritical) {
       interrupted.add(event.id);
-      setText(loud, `Critical: ${event.symbol}, ${event.title}`);
-    } else say(`${event.severity.toLowerCase()}: ${event.symbol}, ${event.title}, ${event.phase}`, event.id);
+      setText(loud, `Critical: ${event.symbol}, ${headline(event)}`);
+    } else say(`${event.severity.toLowerCase()}: ${event.symbol}, ${headline(event)}, ${event.phase}`, event.id);
   });
   return say;
 }

@@ -11,10 +11,12 @@ function digits(least, most) {
   return formats.get(key);
 }
 
+setTimeout(() => digits(0, 2)); // the first takes milliseconds
+
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function number(value, most = 2, least = 0) {
-  return isNumber(value) ? digits(least, most).format(value) : NONE;
+  return isNumber(value) ? digits(least, most).format(value).replace("-", "−") : NONE;
 }
 
 export function price(value) {
@@ -35,8 +37,11 @@ export function usd(value) {
   return `${number(value, 0)} USD`;
 }
 
-export function percent(fraction, most = 2) {
-  return isNumber(fraction) ? `${number(fraction * 100, most)} %` : NONE;
+/** "1.45 M", where the unit stands elsewhere. */
+export const compact = (value) => usd(value).replace(/ USD$/, "");
+
+export function percent(fraction, most = 2, least = 0) {
+  return isNumber(fraction) ? `${number(fraction * 100, most, least)} %` : NONE;
 }
 
 export function signed(value, most = 2) {
@@ -61,20 +66,38 @@ export function phrase(name) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** A title without its symbol in front, for places that name the symbol beside it. */
+export function headline({ symbol, title }) {
+  const rest = title.startsWith(`${symbol} `) ? title.slice(symbol.length + 1) : title;
+  return rest.charAt(0).toUpperCase() + rest.slice(1);
+}
+
+const NAMES = { n: "samples", needed: "samples needed" };
+
+/** What a field is called where its value says the unit. */
+export const label = (name) => NAMES[name] ?? name.replace(/(_usd)?_per_hour$|_usd$|_ms$|_hours$/, "").replaceAll("_", " ");
+
+const FORMATS = [
+  [/_ms$/, (value) => new Date(value).toLocaleString()],
+  [/_per_hour$/, (value) => `${usd(value)}/h`],
+  [/_usd$/, usd],
+  [/_hours$/, (value) => duration(value * 3_600_000)],
+  [/_minutes$/, (value) => `${number(value, 0)} min`],
+  [/share/, (value) => percent(value, 3)],
+  [/(^|_)(coverage|confidence|persistence)$|^volatility_|^baseline_|^forecast_|^p_|_probability$/, (value) => percent(value, 1)],
+  [/(rate|rate_8h|mean_8h|std_8h)$/, (value) => `${number(value * 100, 4)} %`],
+  [/(price|level|levels)$/, price],
+];
+
 /** One value of an event's data, by what its name says it is. */
 export function datum(name, value) {
   if (value === null || value === undefined) return NONE;
-  if (Array.isArray(value)) return value.length ? value.map((each) => datum(name, each)).join(typeof value[0] === "object" ? "; " : ", ") : "none";
+  if (Array.isArray(value)) return value.length ? value.map((each) => datum(name, each)).join(", ") : "none";
   if (typeof value === "object") {
-    return Object.entries(value).map(([key, each]) => `${key.replaceAll("_", " ")} ${datum(key, each)}`).join(", ");
+    return Object.entries(value).map(([key, each]) => `${label(key)} ${datum(key, each)}`).join(", ");
   }
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (!isNumber(value)) return String(value);
-  if (name.endsWith("_ms")) return new Date(value).toLocaleString();
-  if (name.endsWith("_usd")) return usd(value);
-  if (name.endsWith("_per_hour")) return `${usd(value)}/h`;
-  if (/(^|_)(coverage|confidence|share|persistence)$/.test(name)) return percent(value, 1);
-  if (/(rate|rate_8h|mean_8h|std_8h)$/.test(name)) return `${number(value * 100, 4)} %`;
-  if (/(price|level|levels)$/.test(name)) return price(value);
-  return Math.abs(value) >= 1000 ? number(value, 0) : number(value, 4);
+  const [, format] = FORMATS.find(([pattern]) => pattern.test(name)) ?? [null, (plain) => number(plain, Math.abs(plain) >= 1000 ? 0 : 3)];
+  return format(value);
 }

@@ -189,12 +189,26 @@ def cascade(relative: int | None, severity: Severity = Severity.CRITICAL, revisi
         ({"cascade_relative_severity": 3}, 3, Reason.OPENED),
         ({"cascade_relative_severity": 3}, 2, Reason.USUAL),
         ({"cascade_basis": "absolute"}, 1, Reason.OPENED),
+        ({"cascade_basis": "relative"}, 5, Reason.OPENED),
+        ({"cascade_basis": "relative"}, 4, Reason.USUAL),
+        ({"cascade_basis": "relative"}, None, Reason.OPENED),
     ],
 )
 def test_a_cascade_is_sent_if_it_is_unusual_for_its_symbol_or_nothing_is_known_of_that(
     settings: dict[str, Any], relative: int | None, answer: Reason
 ) -> None:
     assert [d.reason for d in policy(**settings).decide(cascade(relative), START).decisions] == [answer]
+
+
+@pytest.mark.parametrize(
+    ("basis", "answer"),
+    [("absolute", Reason.SMALL), ("both", Reason.SMALL), ("relative", Reason.OPENED)],
+)
+def test_what_is_unusual_but_few_dollars_is_sent_only_where_dollars_are_not_asked(
+    basis: str, answer: Reason
+) -> None:
+    small = event(data={"peak_severity_relative": 5, "peak_severity": 1, "basis": "relative"})
+    assert [d.reason for d in policy(cascade_basis=basis).decide(small, START).decisions] == [answer]
 
 
 def test_a_usual_cascade_that_becomes_unusual_is_sent_then() -> None:

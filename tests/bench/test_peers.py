@@ -10,7 +10,7 @@ from bench.blaster import START_MS, Kind, Order, symbols
 from bench.clients import Bare, Client, Product
 from bench.market import invent
 from bench.processes import exchanges
-from bench.signals import by_polars, disagreement, ours
+from bench.ways import by_polars, disagreement, ours
 from regimes.clock import ScaledClock
 from regimes.features.base import Universe
 from regimes.observations import Candle, Liquidation, MarkPrice, Observation

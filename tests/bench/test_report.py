@@ -1,9 +1,10 @@
 import io
+import platform
 
 import pytest
 from rich.console import Console
 
-from bench.report import Aim, Report, Result, show
+from bench.report import Aim, Report, Result, machine, markdown, show
 from bench.timing import in_turn
 
 
@@ -46,3 +47,20 @@ def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
     seconds = in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2)
     assert calls == ["a", "b"] * 3
     assert seconds.keys() == {"a", "b"}
+
+
+def test_markdown_has_one_row_a_result_and_the_notes() -> None:
+    results = [
+        Result(what="a", unit="us", ours=3.0, peers={"bare": 2.0}, aim=Aim(1.0, "bare")),
+        Result(what="  of which b", unit="us", ours=1.0),
+    ]
+    lines = markdown(Report(name="some", title="thing", results=results, notes=["read me"])).splitlines()
+    assert "### some" in lines
+    assert "| a | 3.00 us | 2.00 (1.50x) | <= 1x bare | missed |" in lines
+    assert "| of which b | 1.00 us |  |  |  |" in lines
+    assert "- read me" in lines
+
+
+def test_the_machine_is_told_without_its_name() -> None:
+    assert platform.node() not in machine() or not platform.node()
+    assert platform.python_version() in machine()

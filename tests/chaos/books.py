@@ -1,13 +1,14 @@
 """What the database says after a disaster, held against what the receivers saw."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
+from regimes.alerting.bulletins import MANY
 from regimes.clock import SystemClock
 from regimes.events import Event, EventType
 from regimes.pipeline.states import GIST
@@ -28,15 +29,18 @@ class Books(msgspec.Struct):
     revisions: dict[str, list[int]]
     peaks: dict[str, int]
     cascades: set[str]
+    of_service: set[str]
+    """Events that no engine made: of the service itself, and of the policy."""
     closed: set[str]
     order: Sequence[tuple[str, str]]
     """Event and phase of each state, as they were stored."""
     deliveries: Sequence[Delivery]
     decided: set[tuple[str, int, str]]
     """Event, revision and endpoint of all that was to be sent."""
+    ambiguous: Counter[str]
+    """Tries of each delivery that were sent and brought no answer."""
     liquidated_usd: dict[str, float]
     open_in_engine: set[str]
-    """Cascades; other episodes may have been open in the history already, and nobody was told of them."""
 
     def of(self, symbol: str) -> list[str]:
         """Ids of the cascades of a symbol."""
@@ -67,6 +71,9 @@ async def read(storage: Store) -> Books:
             "SELECT event_id, revision, endpoint FROM decisions WHERE action IN ('send', 'edit')"
         )
     )
+    unanswered = await storage.read(
+        lambda session: session.rows("SELECT delivery_id FROM webhook_logs WHERE outcome = 'ambiguous'")
+    )
     usd = await storage.read(
         lambda session: session.rows("SELECT symbol, sum(quote_usd) FROM liquidations GROUP BY symbol")
     )
@@ -83,12 +90,14 @@ async def read(storage: Store) -> Books:
         revisions=dict(revisions),
         peaks=dict(peaks),
         cascades={row[0] for row in rows if row[5] == CASCADE},
+        of_service={row[0] for row in rows if row[5].startswith("SYSTEM") or row[2] == MANY},
         order=[(row[0], row[3]) for row in rows],
         closed={row[0] for row in rows if row[3] == "closed"},
         deliveries=await storage.deliveries(event_id=None, status=None, limit=EVERYTHING),
         decided={tuple(row) for row in sent},
+        ambiguous=Counter(row[0] for row in unanswered),
         liquidated_usd=dict(usd),
-        open_in_engine={event.id for event in msgspec.convert(kept, list[Event]) if event.type == CASCADE},
+        open_in_engine={event.id for event in msgspec.convert(kept, list[Event])},
     )
 
 
@@ -100,7 +109,8 @@ def check(books: Books, hooks: Sequence[Receiver], endpoints: Sequence[str]) -> 
         )
     overlapping = [symbol for symbol in set(books.symbols.values()) if not _in_turn(books, symbol)]
     assert not overlapping, f"an episode began before the last one had ended: {overlapping}"
-    assert books.open_in_engine == books.cascades - books.closed, "the engine and its events do not agree"
+    ours = books.revisions.keys() - books.of_service
+    assert books.open_in_engine == ours - books.closed, "the engine and its events do not agree"
 
     stored = {(d.event_id, d.revision, d.endpoint) for d in books.deliveries}
     assert books.decided <= stored, "decided, yet no delivery"
@@ -155,6 +165,13 @@ def severity(usd: float) -> int:
     if usd <= CRITICAL_USD:
         return 0
     return 5 if usd >= 3 * CRITICAL_USD else 4 if usd >= 2 * CRITICAL_USD else 3
+
+
+def check_doubles(books: Books, hooks: Sequence[Receiver]) -> None:
+    """What nobody killed sends twice only what it has had no answer for."""
+    for hook in hooks:
+        for name, count in hook.accepted.items():
+            assert count <= 1 + books.ambiguous[name], f"{name} was accepted {count} times"
 
 
 def doubles(hooks: Sequence[Receiver]) -> int:

@@ -3,7 +3,6 @@
 A small tmpfs where this user may mount one, and a limit on the size of its files everywhere.
 """
 
-import asyncio
 import os
 import resource
 import subprocess
@@ -16,6 +15,7 @@ import psutil
 import pytest
 
 from tests.chaos import books, world
+from tests.chaos.nursery import Child
 
 BEFORE, DURING, LATER, AFTER = world.alike(4)
 SYMBOLS = ("BTC/USDT", BEFORE, DURING, LATER, AFTER)
@@ -25,9 +25,9 @@ ROOM_BYTES = 32 * 2**20
 class Disk(Protocol):
     folder: Path
 
-    def fill(self, process: asyncio.subprocess.Process) -> None: ...
+    def fill(self, process: Child) -> None: ...
 
-    def free(self, process: asyncio.subprocess.Process) -> None: ...
+    def free(self, process: Child) -> None: ...
 
 
 class LimitedFiles:
@@ -36,14 +36,14 @@ class LimitedFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def fill(self, process: asyncio.subprocess.Process) -> None:
+    def fill(self, process: Child) -> None:
         self._limit(process, 4096)
 
-    def free(self, process: asyncio.subprocess.Process) -> None:
+    def free(self, process: Child) -> None:
         self._limit(process, resource.RLIM_INFINITY)
 
     @staticmethod
-    def _limit(process: asyncio.subprocess.Process, size: int) -> None:
+    def _limit(process: Child, size: int) -> None:
         psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -54,7 +54,7 @@ class SmallDisk:
         self.folder = folder
         self._ballast = folder / "ballast"
 
-    def fill(self, process: asyncio.subprocess.Process) -> None:
+    def fill(self, process: Child) -> None:
         with self._ballast.open("wb", buffering=0) as file:
             try:
                 while file.write(b"\0" * 65536):
@@ -62,7 +62,7 @@ class SmallDisk:
             except OSError:
                 return
 
-    def free(self, process: asyncio.subprocess.Process) -> None:
+    def free(self, process: Child) -> None:
         self._ballast.unlink()
 
 
@@ -98,7 +98,14 @@ async def test_a_full_disk_is_told_at_once_and_what_waited_is_stored_and_sent_wh
     url = f"sqlite:///{disk.folder}/service.db"
     async with world.exchange(SYMBOLS) as market, world.receivers(1) as hooks:
         (hook,) = hooks
-        variables = world.variables(market, SYMBOLS, hooks, url, REGIMES__ADMIN__DISK_FREE_MB="0")
+        variables = world.variables(
+            market,
+            SYMBOLS,
+            hooks,
+            url,
+            REGIMES__ADMIN__DISK_FREE_MB="0",
+            REGIMES__DELIVERY__TIMEOUT_SECONDS="3",
+        )
         async with world.service(tmp_path, variables) as service:
             await service.is_live()
             await market.strike(BEFORE)
@@ -125,6 +132,7 @@ async def test_a_full_disk_is_told_at_once_and_what_waited_is_stored_and_sent_wh
         async with books.opened(url, tmp_path / "beside.db") as storage:
             found = await books.read(storage)
     books.check(found, hooks, ("http-all-1",))
+    books.check_doubles(found, hooks)
     struck = [BEFORE, DURING, LATER, AFTER]
     assert books.check_strikes(found, struck) == len(struck)
     assert len(emergency) == 1

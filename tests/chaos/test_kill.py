@@ -19,6 +19,7 @@ from regimes.clock import SystemClock
 from regimes.observations import Liquidation
 from tests.chaos import books, world
 from tests.chaos.world import Exchange, Mode, Receiver, Service
+from tests.storage.postgres_server import PrivatePostgres
 
 KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
 SEASON = 20
@@ -125,19 +126,25 @@ class Chaos:
         return world.variables(self.market, SYMBOLS, self.hooks, self.url, REGIMES__STORAGE__CACHE_DIR=cache)
 
 
-@pytest.mark.timeout(120 + 15 * KILLS)
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> PrivatePostgres | None:
+    """The database server to use; none for SQLite."""
+    if request.param == "sqlite":
+        return None
+    found: PrivatePostgres = request.getfixturevalue("mortal")
+    return found
+
+
+@pytest.mark.timeout(300 + 15 * KILLS)
 async def test_nothing_is_lost_and_nothing_told_twice_however_often_the_service_is_killed(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    server: PrivatePostgres | None, tmp_path: Path
 ) -> None:
-    chance = random.Random(f"{kind} {KILLS}")
+    chance = random.Random(f"{server is None} {KILLS}")
     async with world.exchange(SYMBOLS) as market:
         for first in range(0, KILLS, SEASON):
             folder = tmp_path / str(first)
             folder.mkdir()
-            url = f"sqlite:///{folder}/service.db"
-            if kind == "postgres":
-                url = await request.getfixturevalue("mortal_server").new_place()
+            url = f"sqlite:///{folder}/service.db" if server is None else await server.new_place()
             async with world.receivers(2) as hooks:
                 chaos = Chaos(url, folder, market, hooks, chance)
                 await season(chaos, min(SEASON, KILLS - first))

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from regimes.feeds.simulator.profiles import profile
+from tests.chaos.nursery import Child
 
 ROOT = Path(__file__).parent.parent.parent
 Mode = Literal["up", "refusing", "failing", "hanging"]
@@ -22,6 +22,7 @@ ORDERS = 200
 """Orders of one strike: the sizes of the exchange's bursts repeat after so many."""
 CRITICAL_USD = 60_000.0
 """Velocity of severity 3 that the service is set to; a strike is 200,000 to 400,000 USD."""
+STDOUT, STDERR = 1, 2
 READY = "binanceusdm liquidations"
 
 
@@ -65,12 +66,10 @@ async def exchange(
 ) -> AsyncIterator[Exchange]:
     """Open an exchange that trades these symbols."""
     options = ("--symbols", ",".join(symbols), "--scenario", scenario, "--speed", str(speed))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "regimes.feeds.simulator", *options, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
+    process = Child(("regimes.feeds.simulator", *options), folder=ROOT, environ=os.environ, read=STDOUT)
     try:
-        assert process.stdout is not None
-        base_url = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
+        output = await process.output()
+        base_url = (await asyncio.wait_for(output.readline(), 60)).decode().strip()
         async with aiohttp.ClientSession() as session:
             yield Exchange(base_url, session)
     finally:
@@ -177,7 +176,7 @@ async def receivers(count: int) -> AsyncIterator[list[Receiver]]:
 class Service:
     """`regimes run` as its own process; what it logs is read as it comes."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Child) -> None:
         self.process = process
         self.said: list[dict[str, Any]] = []
         self.noise: list[str] = []
@@ -209,8 +208,9 @@ class Service:
         return self.heard(event, **fields)[seen]
 
     async def is_live(self) -> None:
-        """Wait until liquidations flow."""
+        """Wait until liquidations flow and are judged."""
         await self.says("stream_connected", within_s=100, line=READY)
+        await self.says("warmed_up", within_s=100)
 
     def heard(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """Lines of the log so far."""
@@ -218,8 +218,7 @@ class Service:
 
     async def kill(self) -> None:
         """End it as a power cut would."""
-        if self.process.returncode is None:
-            self.process.kill()
+        self.process.kill()
         await self.process.wait()
         await self._reading
 
@@ -232,8 +231,7 @@ class Service:
         return code
 
     async def _read(self) -> None:
-        assert self.process.stderr is not None
-        async for raw in self.process.stderr:
+        async for raw in await self.process.output():
             try:
                 line = json.loads(raw)
             except ValueError:
@@ -250,28 +248,21 @@ def _matches(line: dict[str, Any], event: str, fields: Mapping[str, Any]) -> boo
     return line.get("event") == event and all(line.get(name) == value for name, value in fields.items())
 
 
-async def start(folder: Path, variables: Mapping[str, str]) -> Service:
+def start(folder: Path, variables: Mapping[str, str]) -> Service:
     """Start the service in `folder` with nobody's settings but these."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("REGIMES", "BINANCE", "LOG_", "WEBHOOK", "DB_URL"))
     }
-    return Service(
-        await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "regimes", "run"),
-            cwd=folder,
-            env={**kept, "PYTHONPATH": str(ROOT), "HOME": str(folder), **variables},
-            stderr=asyncio.subprocess.PIPE,
-            limit=2**24,
-        )
-    )
+    environ = {**kept, "HOME": str(folder), **variables}
+    return Service(Child(("regimes", "run"), folder=folder, environ=environ, read=STDERR))
 
 
 @asynccontextmanager
 async def service(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[Service]:
     """Run the service; killed at the end of the block if it is still there."""
-    running = await start(folder, variables)
+    running = start(folder, variables)
     try:
         yield running
     finally:
@@ -293,6 +284,7 @@ def variables(
         "REGIMES__VENUES__DEPTH_SECONDS": "3600",
         "REGIMES__VENUES__DEPTH_LEVELS": "100",
         "REGIMES__VENUES__OPEN_INTEREST_SECONDS": "3600",
+        "REGIMES__WEB__PORT": "0",
         "REGIMES__DELIVERY__ALLOW_CIDRS": "127.0.0.0/8",
         "REGIMES__DELIVERY__TIMEOUT_SECONDS": "0.5",
         "REGIMES__ALERTING__COOLDOWN_MINUTES": "0",

@@ -27,7 +27,7 @@ def desk(storage: WatchedStorage, settings: DeliverySettings) -> AlertDesk:
         storage,
         ENDPOINTS,
         SystemClock(),
-        states=States(lambda: {}, lambda: None),
+        states=States(dict, lambda: None),
         settings=settings,
     )
 

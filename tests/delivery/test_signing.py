@@ -1,3 +1,4 @@
+import hmac
 from typing import Any
 
 import pytest
@@ -123,3 +124,15 @@ def test_a_wrong_secret_is_refused_in_words_that_do_not_show_it(text: str) -> No
 
 def test_no_secret_is_no_error() -> None:
     assert parse_secrets("") == ()
+
+
+def test_a_right_signature_of_another_scheme_is_not_taken_for_one_of_ours(vectors: dict[str, Any]) -> None:
+    for case in vectors["other"]:
+        body, secret = case["payload"].encode(), case["secret"].encode()
+        assert case["value"] == f"sha256={hmac.digest(secret, body, 'sha256').hex()}"
+        theirs = {case["header"].lower(): case["value"]}
+        with pytest.raises(SignatureError, match="webhook-id is missing"):
+            verify([secret], theirs, body, now_s=0)
+        ours = {"webhook-id": "evt_1", "webhook-timestamp": "0", "webhook-signature": case["value"]}
+        with pytest.raises(SignatureError, match="no signature matches"):
+            verify([secret], ours, body, now_s=0)

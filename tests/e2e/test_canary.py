@@ -33,6 +33,7 @@ def canaries(*, webhooks: str, database: str) -> dict[str, str]:
         "BINANCE_SECRET": f"{CANARY}-api-secret",
         "WEBHOOK_SECRET": "whsec_Y0FuQXJZLXNpZ25pbmcta2V5LTAxMjM0NTY3",
         "DB_URL": database,
+        "REGIMES__NARRATIVE__API_KEY": f"{CANARY}-narrative-key-{'x' * 24}",
         "REGIMES__WEB__TOKEN": f"{CANARY}-dashboard-token-{'x' * 24}",
         "REGIMES__WEB__METRICS_TOKEN": f"{CANARY}-metrics-token-{'x' * 24}",
         **dict.fromkeys(WEBHOOKS, webhooks),

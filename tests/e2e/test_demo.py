@@ -2,11 +2,15 @@ import json
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
+from regimes.commands.demo.options import SPEED
 from regimes.package import SIGNALS
 from tests.delivery.receivers import Receiver
 from tests.e2e.process import regimes, started
 from tests.schema import faults
+
+KINDS = ("LIQUIDATION_CASCADE", "VOLATILITY_REGIME", "CORRELATION_BREAK")
 
 
 async def test_demo_once_prints_a_full_package_of_each_symbol_and_exits_0(tmp_path: Path) -> None:
@@ -67,6 +71,29 @@ async def test_every_alert_of_the_demo_arrives_at_each_kind_of_receiver_in_the_f
     known = {line["id"] for line in done.lines() if "event_type" in line}
     assert {body["id"] for body in bodies if body["source"] == "CASCADE"} <= known
     assert any(body["phase"] == "closed" for body in bodies)
+
+
+async def test_within_two_minutes_a_visitor_has_seen_all_that_the_demo_is_for(tmp_path: Path) -> None:
+    """Two minutes at the speed the demo has by itself, run faster; with the scenario it has by itself."""
+    market_s = 120 * SPEED
+    done = await regimes(tmp_path, "demo", "--speed", "600", "--duration", f"{market_s:g}", "--json")
+    assert done.code == 0, done.err
+    lines = done.lines()
+    states: dict[str, list[dict[str, Any]]] = {}
+    for event in (line for line in lines if "event_type" in line):
+        states.setdefault(event["id"], []).append(event)
+    kinds = {kind: [s for s in states.values() if s[0]["event_type"] == kind] for kind in KINDS}
+    assert any(
+        [s["phase"] for s in cascade] == ["opened", "updated", "closed"]
+        and cascade[1]["data"]["severity"] > cascade[0]["data"]["severity"]
+        for cascade in kinds["LIQUIDATION_CASCADE"]
+    )
+    assert all(kinds.values())
+    messages = [line["message"] for line in lines if "message" in line]
+    assert {message["target"] for message in messages} == {"discord", "telegram", "slack", "http"}
+    told = {message["body"]["id"] for message in messages if message["target"] == "http"}
+    for kind in ("LIQUIDATION_CASCADE", "CORRELATION_BREAK"):  # HIGH_VOL is INFO, which is for the page
+        assert any(episode[0]["id"] in told for episode in kinds[kind]), kind
 
 
 async def test_the_demo_touches_neither_the_users_webhooks_nor_the_users_database(tmp_path: Path) -> None:

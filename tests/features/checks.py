@@ -25,7 +25,7 @@ def run(feature: Feature, observations: Iterable[Observation]) -> list[Output]:
 
 
 def encode(value: object) -> bytes:
-    return msgspec.msgpack.encode(value)
+    return msgspec.msgpack.encode(value, enc_hook=list)
 
 
 def events_of(outputs: Iterable[Output]) -> list[Event]:
@@ -44,7 +44,7 @@ def leaves(value: Any, path: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def assert_finite(value: object) -> None:
-    for path, leaf in leaves(msgspec.to_builtins(value)):
+    for path, leaf in leaves(msgspec.to_builtins(value, enc_hook=list)):
         assert not (isinstance(leaf, float) and not math.isfinite(leaf)), f"{path} is {leaf}"
 
 

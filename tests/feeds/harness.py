@@ -90,12 +90,13 @@ async def running(
     *,
     symbols: tuple[str, ...] = SYMBOLS,
     cache_dir: Path | None = None,
+    warm: asyncio.Event | None = None,
     **changes: Any,
 ) -> AsyncIterator[BinanceFeed]:
     """A feed that runs inside the block and must leave no task and no session behind."""
     before = asyncio.all_tasks()
     feed = BinanceFeed(quick(exchange, **changes), Universe(symbols), clock, cache_dir)
-    task = asyncio.create_task(feed.run(sink))
+    task = asyncio.create_task(feed.run(sink, warm=warm))
     try:
         yield feed
     finally:

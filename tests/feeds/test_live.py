@@ -146,6 +146,20 @@ async def test_the_time_before_the_first_acknowledgement_is_a_gap_of_a_day() -> 
     assert START_MS <= ended.to_ms <= clock.now_ms()
 
 
+async def test_until_history_is_in_liquidations_come_and_bars_do_not() -> None:
+    seen, warm = Seen(), asyncio.Event()
+    async with loopback() as (exchange, clock), running(exchange, clock, seen, warm=warm) as feed:
+        await live(seen)
+        sent = await exchange.faults.burst(1_000, per_segment=100)
+        await seen.until(lambda: len(seen.of(Liquidation)) >= sent)
+        assert not seen.of(Candle)
+        assert {s.stream for s in feed.status() if s.connected} >= {"liquidation", "mark_price"}
+        assert [s.connected for s in feed.status() if s.stream == "candle"] == [False]
+        warm.set()
+        await seen.until(lambda: seen.of(Candle))
+    assert [gap.to_ms is None for gap in seen.gaps()] == [True, False]
+
+
 async def close(exchange: LoopbackExchange, code: int) -> None:
     await exchange.faults.close(code)
 

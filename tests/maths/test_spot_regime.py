@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats as reference
 
-from regimes.maths import spot_regime
-from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
+from regimes.maths import spot_frozen, spot_regime
+from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL, usual_volume
+from regimes.timeframe import HOUR_MS
 
 BOUNDS = (0.5, 0.35)
 
@@ -100,3 +101,22 @@ def test_primary_is_the_most_common_state_and_ties_go_to_the_longer_that_is_not_
     states: tuple[int | None, ...], wanted: tuple[int, int, int]
 ) -> None:
     assert agreed(*states) == wanted
+
+
+def test_usual_volume_of_a_day_is_the_mean_of_its_hours_and_a_week_is_usual() -> None:
+    monday = 4 * 24 * HOUR_MS
+    hours = usual_volume(monday + 23 * HOUR_MS, HOUR_MS, 24)
+    assert usual_volume(monday, 24 * HOUR_MS, 1)[0] == pytest.approx(hours.mean())
+    saturday = usual_volume(monday + 5 * 24 * HOUR_MS, 24 * HOUR_MS, 1)[0]
+    assert saturday < hours.mean()
+    weeks = usual_volume(monday + 14 * 24 * HOUR_MS, 7 * 24 * HOUR_MS, 3)
+    assert weeks[0] == weeks[1] == weeks[2]
+
+
+def test_a_neutral_regime_all_timeframes_share_lasts_longer_than_a_lone_short_one() -> None:
+    weights = np.array(spot_frozen.PERSISTENCE)
+    states = np.array([[0, 1], [0, 0], [0, 0], [0, 0]])
+    terms = spot_regime.persistence_terms(states, np.array([0, 1]), np.array([48.0, 1.0]))
+    assert terms.shape == (len(weights), 2)
+    whole, lone = spot_regime.persistence(terms, weights).tolist()
+    assert 0 < lone < 0.3 < whole < 1

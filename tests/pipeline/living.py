@@ -11,6 +11,7 @@ from regimes.config import Settings
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.pipeline import Pipeline
 from regimes.pipeline.alerts import Alerts, open_alerts
+from regimes.pipeline.reload import Reload
 from regimes.service import run_together
 from tests.loopback import connected, settings_for
 
@@ -22,7 +23,14 @@ class Life:
         self.alerts = alerts
         self.pipeline = pipeline
         self.stop = asyncio.Event()
-        self.task = asyncio.create_task(run_together(pipeline, alerts, self.stop))
+        self.read: Callable[[], Settings] = lambda: alerts.settings
+        """The settings as a reload finds them."""
+        self.reload = asyncio.Event()
+        reload = Reload(alerts, self._read, lambda _: None, self.reload)
+        self.task = asyncio.create_task(run_together(pipeline, alerts, self.stop, reload))
+
+    def _read(self) -> Settings:
+        return self.read()
 
     async def until(self, condition: Callable[[], object], within_s: float = 60.0) -> None:
         """Wait for something it will do; fails when it ends before."""

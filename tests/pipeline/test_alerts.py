@@ -77,14 +77,15 @@ async def test_a_cascade_on_the_wire_is_stored_decided_and_delivered(tmp_path: P
 
 
 async def test_subscribers_hear_of_events_once_they_are_on_disk(tmp_path: Path, hook: Receiver) -> None:
-    heard: list[bool] = []
+    heard: list[str] = []
     async with market() as (exchange, clock):
         settings = settings_with(exchange, tmp_path, hook.base, **CASCADES)
         async with living(settings, clock) as life:
-            life.alerts.on_written(lambda written: heard.append(bool(written.events)))
+            life.alerts.on_written(lambda written: heard.extend(event.event_type for event in written.events))
             await exchange.faults.burst(60, symbol_ids=["BTCUSDT"])
-            await life.until(lambda: heard)
-            page = await life.alerts.storage.events(EventQuery(symbol="BTC/USDT"))
+            await life.until(lambda: CASCADE in heard)
+            query = EventQuery(symbol="BTC/USDT", event_type=CASCADE)
+            page = await life.alerts.storage.events(query)
     assert len(page.events) == 1
 
 
@@ -144,6 +145,24 @@ async def test_what_became_true_while_nobody_watched_is_told_once(tmp_path: Path
     assert told[1]
     assert len(set(told[1])) == len(told[1])
     assert told[2] == told[1]
+
+
+async def test_what_the_history_left_open_is_stored_whole_and_told_to_nobody(
+    tmp_path: Path, hook: Receiver
+) -> None:
+    async with (
+        market(14.0, "vol-explosion") as (exchange, clock),
+        living(settings_with(exchange, tmp_path, hook.base), clock) as life,
+    ):
+        await life.stored()
+        standing = {event.id: event.revision for event in life.pipeline.engine.open_events.values()}
+        stored = await life.alerts.storage.states_after("", 0, limit=1000)
+        reasons = {d.reason for one in standing for d in await life.alerts.storage.decisions(one)}
+    states = [(state.id, state.revision) for state in stored or []]
+    assert any(standing.values()), "none of them has had more than one state"
+    assert sorted(states) == sorted((one, n) for one, last in standing.items() for n in range(last + 1))
+    assert reasons == {"history"}
+    assert not hook.seen
 
 
 async def test_liquidations_enter_the_windows_once_however_long_ago_they_were(

@@ -10,6 +10,8 @@ from regimes.events import Event, EventType
 from regimes.features.base import Reading, Status
 from regimes.feeds.simulator.source import Listing, Venue
 from regimes.feeds.simulator.synthetic import SyntheticMarket
+from regimes.feeds.status import StreamStatus
+from regimes.observations import FeedGap
 from regimes.package import SIGNALS, encode
 from regimes.pipeline import Pipeline
 from regimes.timeframe import HOUR_MS
@@ -73,6 +75,47 @@ async def test_a_cascade_reaches_the_subscribers_as_readings_and_one_event(tmp_p
     assert len({event.id for event in ours}) == 1
     assert [event.revision for event in ours] == list(range(len(ours)))
     assert {reading.feature for reading in readings} >= {"liquidation_cascade"}
+
+
+async def test_liquidations_that_come_while_history_is_fetched_are_taken_once_it_is_in(
+    tmp_path: Path,
+) -> None:
+    async with exchange_on_loopback(speed=1.0, running=True) as (exchange, clock):
+        began_ms = clock.now_ms()
+        exchange.faults.http.add(429, path="/api/v3/klines", times=1, retry_after_s=15)
+        pipeline = Pipeline(settings_for(exchange, tmp_path), clock=clock)
+        gaps = list[FeedGap]()
+        pipeline.subscribe(on_batch=lambda batch: gaps.extend(batch.gaps))
+        async with running(pipeline) as task:
+            await until(lambda: up(pipeline, "liquidation"), task)
+            heard_ms = clock.now_ms()
+            sent = await exchange.faults.burst(2_000, per_segment=50)
+            await until(lambda: heard(pipeline, "liquidation") >= sent, task)
+            assert not pipeline.live.is_set()
+            assert not up(pipeline, "candle")
+            await until(lambda: connected(pipeline), task, timeout_s=60)
+            await until(lambda: len(pipeline.queue) == 0, task)
+            accepted = pipeline.engine.intake.accepted["liquidation"]
+            assert not pipeline.engine.intake.rejected
+            assert not pipeline.queue.dropped
+    assert accepted == heard(pipeline, "liquidation") >= sent
+    assert {gap.kind for gap in gaps} == {"liquidation"}
+    assert [gap.to_ms is None for gap in gaps] == [True, False]
+    assert began_ms <= (gaps[-1].to_ms or 0) <= heard_ms, "blind only until the subscription was acknowledged"
+
+
+def stream(pipeline: Pipeline, kind: str) -> StreamStatus | None:
+    return next((status for status in pipeline.status() if status.stream == kind), None)
+
+
+def up(pipeline: Pipeline, kind: str) -> bool:
+    found = stream(pipeline, kind)
+    return found is not None and found.connected
+
+
+def heard(pipeline: Pipeline, kind: str) -> int:
+    found = stream(pipeline, kind)
+    return 0 if found is None else found.messages
 
 
 async def test_what_happened_in_the_history_is_not_announced_as_new(tmp_path: Path) -> None:

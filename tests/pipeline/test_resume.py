@@ -193,8 +193,9 @@ async def test_only_the_parts_that_changed_are_written_with_an_event(engine: Eng
     later = states.take(whole=False)
     assert f"{GIST}volatility_regime/state" in first
     assert f"{GIST}volatility_regime/state" not in later
+    assert f"{GIST}liquidation_cascade/baselines" not in later
     assert f"{GIST}liquidation_cascade/trackers" in later
-    assert size(later) < size(first) / 3
+    assert size(later) < size(first) / 10
 
 
 async def test_what_could_not_be_written_is_written_the_next_time(engine: Engine) -> None:

@@ -23,9 +23,21 @@ def order(ts_ms: int) -> Liquidation:
     return Liquidation(ts_ms, "v", "BTC/USDT", "long", 1.0, 1.0, 1.0)
 
 
-async def test_a_tick_goes_before_the_first_datum_and_before_one_that_is_far_ahead() -> None:
+async def test_before_the_first_tick_data_wait_without_one() -> None:
     clock, queue = HandClock(), ObservationQueue()
     sink = TimedSink(queue, clock)
+    sink.put(order(clock.ms))
+    clock.ms += 10 * FARTHEST_MS
+    sink.put(order(clock.ms))
+    sink.tick()
+    kinds = [type(item).__name__ for item in await queue.take(10)]
+    assert kinds == ["Liquidation", "Liquidation", "Tick"]
+
+
+async def test_a_tick_goes_before_a_datum_that_is_far_ahead_of_the_last() -> None:
+    clock, queue = HandClock(), ObservationQueue()
+    sink = TimedSink(queue, clock)
+    sink.tick()
     sink.put(order(clock.ms))
     clock.ms += FARTHEST_MS - 1
     sink.put(order(clock.ms))
@@ -49,6 +61,7 @@ async def test_feeds_feel_the_pressure_of_the_queue_behind_it() -> None:
     sink = TimedSink(queue, HandClock())
     felt = [sink.pressure]
     sink.put(order(1))
+    sink.put(order(2))
     felt.append(sink.pressure)
     await queue.take(2)
     await sink.eased()

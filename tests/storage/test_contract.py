@@ -7,7 +7,7 @@ import pytest
 from regimes.alerting.records import Action, Reason, Silence
 from regimes.errors import ConfigError, DataError
 from regimes.events import Phase, Severity
-from regimes.storage.base import EventQuery, Liquidated, ReadingRow, Step
+from regimes.storage.base import EventQuery, Liquidated, ReadingRow, ScoreRow, Step
 from regimes.storage.store import Store
 
 from .samples import NOW_MS, attempt, decision, delivered, deliveries, delivery, event, liquidation
@@ -305,7 +305,7 @@ async def test_stats_count_rows_and_bytes(storage: Store) -> None:
     stats = await storage.stats()
     assert stats["rows"]["deliveries"] == 2
     assert stats["deliveries"] == {"pending": 2}
-    assert stats["schema_version"] == 3
+    assert stats["schema_version"] == 4
     assert stats["bytes"] > 10_000
     assert stats["buffer"] == {"waiting": 1, "dropped": {}}
 
@@ -382,3 +382,26 @@ async def test_purge_takes_old_attempts_and_ended_silences(storage: Store) -> No
 async def test_purge_refuses_tables_that_have_no_age(storage: Store, table: str) -> None:
     with pytest.raises(ConfigError, match="must be one of"):
         await storage.purge(table, NOW_MS, limit=1)
+
+
+def score(made_ms: int) -> ScoreRow:
+    return ScoreRow(made_ms, 1, 2, "a source", "settings", f"table of {made_ms}".encode())
+
+
+async def test_the_newest_score_is_the_one_in_use(storage: Store) -> None:
+    assert await storage.score() is None
+    for made_ms in (20, 10, 30):
+        await storage.put_score(score(made_ms))
+    assert await storage.score() == score(30)
+    assert await storage.score(after_ms=29) == score(30)
+    assert await storage.score(after_ms=30) is None
+    changed = msgspec.structs.replace(score(30), body=b"another")
+    await storage.put_score(changed)
+    assert await storage.score() == changed
+
+
+async def test_of_all_scores_the_newest_ten_stay(storage: Store) -> None:
+    for made_ms in range(1, 14):
+        await storage.put_score(score(made_ms))
+    assert (await storage.stats())["rows"]["scores"] == 10
+    assert await storage.score() == score(13)

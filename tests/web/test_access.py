@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from regimes.clock import SystemClock
 from regimes.config import load
 from regimes.errors import ConfigError
-from regimes.web import api, app
+from regimes.web import api, app, guard
 from regimes.web.access import BLOCK_S, FREE_FAILURES, LONGEST_BLOCK_S, REMEMBERED, Access, Brake
 from regimes.web.settings import WebSettings, is_loopback
 from tests.web.service import TOKEN, WRITE, Service, event, service
@@ -117,7 +117,12 @@ async def test_every_api_route_needs_the_token(tmp_path: Path) -> None:
         for path in ("/api/stream", "/api/openapi.json", "/metrics"):
             assert (await running.get(path))[0] == 401, path
         for path in ("/healthz", "/api/session"):
-            assert (await running.get(path))[0] == (401 if path == "/api/session" else 200)
+            assert (await running.get(path))[0] == 200, path
+        assert (await running.get("/api/session"))[1] == {
+            "signed_in": False,
+            "token_needed": True,
+            "writes": False,
+        }
         assert (await running.get("/api/features", headers=BEARER))[0] == 200
 
 
@@ -309,7 +314,9 @@ async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None
             assert headers["Content-Security-Policy"].startswith("default-src 'self';"), path
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["X-Frame-Options"] == "DENY"
-            assert headers["Referrer-Policy"] == "no-referrer"
+            assert (
+                headers["Referrer-Policy"] == "same-origin"
+            )  # none at all makes browsers send `Origin: null` with our own forms
             assert headers["Server"] == "regimes"
 
 
@@ -417,6 +424,26 @@ async def test_a_request_that_dawdles_is_cut_off(tmp_path: Path, monkeypatch: py
         assert lasted_s < 6
         assert b" 408 " in taken[:20]
         assert (await running.get("/healthz"))[0] == 200
+
+
+async def test_a_large_answer_that_nobody_takes_is_not_kept_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "TAKEN_S", 0.3)
+    monkeypatch.setattr(guard, "SMALL_BYTES", 0)
+    clock = SystemClock()
+    async with service(tmp_path) as running:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        raw.connect(("127.0.0.1", running.port))
+        began = clock.monotonic()
+        for _ in range(200):
+            raw.sendall(b"GET /api/candles?symbol=BTC/USDT HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while running.server.connections:  # counted by the server's own loop
+            await asyncio.sleep(0.05)
+            assert clock.monotonic() - began < 20
+        raw.close()
+        assert (await running.get("/api/candles?symbol=BTC/USDT"))[0] == 200
 
 
 async def test_no_more_connections_are_held_than_streams_and_some(

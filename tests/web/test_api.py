@@ -12,6 +12,8 @@ import pytest_asyncio
 from regimes.events import EventType, Phase, Severity, body
 from regimes.storage.base import ReadingRow
 from regimes.timeframe import HOUR_MS
+from regimes.web import live as live_module, payload as payload_module
+from regimes.web.payload import Payload
 from tests.delivery.receivers import Receiver
 from tests.web.service import SYMBOLS, Service, bar, event, liquidation, mark, service
 
@@ -90,9 +92,44 @@ async def test_what_is_answered_changes_with_the_engine_and_the_etag_with_it(run
     now_ms = running.pipeline.clock.now_ms()
     running.feed(liquidation("BTC/USDT", now_ms), *[mark("BTC/USDT", 50.0, now_ms)])
     running.tick()
-    status, told, _ = await running.get("/api/features", headers=etag)
-    assert status == 200
-    assert told["prices"]["BTC/USDT"]["price"] == 50.0
+    await running.settled("/api/features", lambda told: told["prices"]["BTC/USDT"]["price"] == 50.0)
+    assert (await running.get("/api/features", headers=etag))[0] == 200
+
+
+async def test_an_answer_that_takes_long_to_make_is_made_for_a_small_share_of_the_time(
+    running: WithReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, made = running.server.live, 0
+
+    def make() -> dict[str, int]:
+        nonlocal made
+        made += 1
+        return {"made": made}
+
+    monkeypatch.setattr(live_module, "REST", 1e9)
+    first = await live.payload("slow", make=make)
+    now_ms = running.pipeline.clock.now_ms()
+    running.feed(mark("BTC/USDT", 1.0, now_ms))
+    assert await live.payload("slow", make=make) is first
+    monkeypatch.setattr(live_module, "REST", 0)
+    assert (await live.payload("slow", make=make)).body == b'{"made":2}'
+    assert (await live.payload("slow", make=make)).body == b'{"made":2}'  # as no turn has come since
+
+
+async def test_a_large_answer_is_compressed_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    times, plain = 0, payload_module._gzip
+
+    def counted(body: bytes) -> bytes:
+        nonlocal times
+        times += 1
+        return plain(body)
+
+    monkeypatch.setattr(payload_module, "_gzip", counted)
+    payload = Payload({"filler": "x" * 2 * payload_module.LARGEST_ON_LOOP})
+    bodies = await asyncio.gather(*(payload.gzipped() for _ in range(20)))
+    assert times == 1
+    assert set(bodies) == {bodies[0]}
+    assert gzip.decompress(bodies[0]) == payload.body
 
 
 async def test_a_large_answer_is_compressed_for_those_who_can_read_that(running: WithReceiver) -> None:
@@ -195,7 +232,9 @@ async def test_an_event_opens_to_its_decisions_and_deliveries(running: WithRecei
     await running.emit(made)
     await running.receiver.requests(1)
     _, whole, _ = await running.get(f"/api/events/{made.id}")
-    assert whole["event"] == msgspec.to_builtins(body(made))
+    told = running.alerts.telling.enrich(body(made))
+    assert told.narrative
+    assert whole["event"] == msgspec.json.decode(msgspec.json.encode(told))
     assert [(one["action"], one["reason"]) for one in whole["decisions"]] == [("send", "opened")]
     assert [one["endpoint"] for one in whole["deliveries"]] == ["http-all-1"]
     assert whole["deliveries"][0]["title"] == made.title
@@ -356,6 +395,7 @@ async def test_the_score_counts_episodes_and_how_long_they_lasted(running: WithR
     )
     await running.emit(opened, closed, event(2, severity=Severity.CRITICAL))
     _, told, _ = await running.get("/api/score")
+    assert told.pop("measured")["shipped"]
     (track,) = told["tracks"]
     assert track == {
         "event_type": "VOLATILITY_REGIME",

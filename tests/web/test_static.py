@@ -39,6 +39,26 @@ def test_types_and_caching_are_right_for_each_kind(tmp_path: Path) -> None:
     assert vendor.cache_control == "public, max-age=604800"
 
 
+def test_scripts_are_sent_without_comments_and_indentation_each_line_in_its_place(tmp_path: Path) -> None:
+    root = site(tmp_path)
+    lines = ["// why", "/** What. */", "if (a) {", '  b("// kept"); // why', "}", "/* kept */"]
+    (root / "app.js").write_text("\n".join(lines))
+    (root / "vendor" / "charts.js").write_text("  // as it came")
+    assets = Assets(root)
+    script, vendor = assets.get("/app.js"), assets.get("/vendor/charts.js")
+    assert script is not None
+    assert vendor is not None
+    assert script.body.decode().split("\n") == [
+        "",
+        "",
+        "if (a) {",
+        'b("// kept");',
+        "}",
+        "/* kept */",
+    ]
+    assert vendor.body == b"  // as it came"
+
+
 def test_what_is_outside_the_folder_is_not_served_by_any_name(tmp_path: Path) -> None:
     assets = Assets(site(tmp_path))
     for path in (

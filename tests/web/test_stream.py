@@ -24,6 +24,11 @@ async def joined(running: Service, count: int = 1) -> None:
         await asyncio.sleep(0.005)
 
 
+async def told(running: Service, count: int) -> None:
+    while running.server.hub.log.head < count:  # noqa: ASYNC110  # a count, set by the server's own loop
+        await asyncio.sleep(0)
+
+
 async def test_the_first_frame_is_the_present_state_of_everything(tmp_path: Path) -> None:
     async with service(tmp_path) as running:
         await running.emit(event(1), event(2), event(2, revision=1, phase=Phase.CLOSED))
@@ -212,9 +217,74 @@ async def test_the_server_says_goodbye_and_ends_the_stream_cleanly(tmp_path: Pat
     while (last := await reader.next("status")).data["state"] != "closing":
         pass
     assert last.data["state"] == "closing"
+    assert [frame.retry for frame in reader.frames if frame.retry] == [2000, 2000]
     with pytest.raises(EOFError):
         await reader.frame()
     await client.close()
+
+
+async def test_after_a_goodbye_readers_come_back_one_after_the_other(tmp_path: Path) -> None:
+    async with service(tmp_path, history=False) as running:
+        client = aiohttp.ClientSession(running.address)
+        readers = [Reader(await client.get("/api/stream")) for _ in range(3)]
+        for reader in readers:
+            await reader.next("snapshot")
+    hints = []
+    for reader in readers:
+        while not (hint := (await reader.frame()).retry):
+            pass
+        hints.append(hint)
+    assert sorted(hints) == [2000, 2010, 2020]
+    await client.close()
+
+
+async def test_readers_that_come_at_any_moment_get_every_later_event_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "TURN_CLIENTS", 1)  # others come and go in the middle of every round
+    made = [event(number, symbol=("BTC/USDT", "ETH/USDT")[number % 2]) for number in range(300)]
+    places = {f"{each.id}:0": number for number, each in enumerate(made)} | {"start": -1}
+
+    async def follow(after: int) -> None:
+        await told(running, after)
+        async with reading(running.address) as reader:
+            first = places[(await reader.next("snapshot")).id]
+            assert await reader.events(len(made) - 1 - first) == names(*made[first + 1 :])
+
+    async def again(after: int) -> None:
+        await told(running, after)
+        async with reading(running.address, last_id=f"{made[0].id}:0") as reader:
+            assert await reader.events(len(made) - 1) == names(*made[1:])
+
+    async with service(tmp_path, history=False) as running:
+        await running.emit(made[0])
+        following = [asyncio.create_task(follow(number)) for number in range(0, 280, 20)]
+        following += [asyncio.create_task(again(number)) for number in range(10, 280, 30)]
+        for start in range(1, len(made), 7):
+            await running.emit(*made[start : start + 7])
+        await asyncio.gather(*following)
+        await joined(running, 0)
+        assert not running.server.hub._channels
+
+
+async def test_what_storage_tells_before_the_program_does_comes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [event(number) for number in range(5)]
+    async with service(tmp_path, history=False) as running:
+        hub = running.server.hub
+        await running.emit(made[0])
+        late: list[EventBody] = []
+        with monkeypatch.context() as held:
+            held.setattr(hub, "wrote", late.extend)
+            await running.emit(*made[1:4])
+        async with reading(running.address, last_id=f"{made[0].id}:0") as reader:
+            assert await reader.events(3) == names(*made[1:4])
+            for each in late:
+                hub.wrote([each])
+                await hub.serve()
+            await running.emit(made[4])
+            assert await reader.events(1) == names(made[4])
 
 
 def stalled(running: Service, query: str = "interval=1") -> socket.socket:
@@ -312,7 +382,6 @@ async def test_readers_that_went_away_are_forgotten(tmp_path: Path) -> None:
         async with asyncio.timeout(10):
             await joined(running, 0)
         assert not running.server.hub._channels
-        assert not running.server.hub._behind
 
 
 async def test_more_streams_than_allowed_are_asked_to_come_later(tmp_path: Path) -> None:

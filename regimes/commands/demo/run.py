@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from regimes.clock import ScaledClock, SystemClock
+from regimes.commands.demo.inbox import EXAMPLE, PATH as INBOX_PATH, Inbox
 from regimes.commands.demo.options import Options, plain_symbols
 from regimes.commands.demo.screen import Screen, choose
 from regimes.commands.demo.summary import Summary
-from regimes.commands.receiver import LocalReceiver
+from regimes.commands.receiver import LocalReceiver, Received
 from regimes.commands.running import ExitCode, run_to_end
 from regimes.config import Settings
 from regimes.config.settings import Origin
@@ -63,7 +64,13 @@ class Demo:
     async def run(self) -> ExitCode:
         """Connect, start the clock, show what happens, end, sum up."""
         source = self._options.source(self._symbols)
-        receiver = LocalReceiver(self._screen.message)
+        inbox = Inbox()
+
+        def arrived(received: Received) -> None:
+            self._screen.message(received)
+            inbox.take(received)
+
+        receiver = LocalReceiver(arrived)
         async with (
             LoopbackExchange(source, self._clock) as exchange,
             receiver.serving(),
@@ -77,9 +84,11 @@ class Demo:
                 pipeline.subscribe(on_event=self._screen.event)
                 pipeline.subscribe(on_event=summary.count)
                 self._announce(exchange, alerts)
-                async with web_of(settings, self._clock, pipeline, alerts) as server:
+                async with web_of(settings, self._clock, pipeline, alerts, inbox.beside()) as server:
                     if server is not None:
-                        self._screen.say(f"dashboard on {server.address}")
+                        self._screen.say(
+                            f"dashboard on {server.address}, messages on {server.address}{INBOX_PATH}"
+                        )
                     return await self._watch(pipeline, alerts, exchange, summary)
 
     @asynccontextmanager
@@ -116,8 +125,9 @@ class Demo:
                 "spool": self._folder / "spool.db",
                 "cache_dir": self._folder / "cache",
             },
-            delivery=DeliverySettings(),
+            delivery=DeliverySettings(dashboard_url=EXAMPLE),
             web=self._web(),
+            narrative={"api_key": None},
             venues={
                 "spot": "binanceus",
                 "derivatives": "binanceusdm",
@@ -200,7 +210,8 @@ class Demo:
     async def _pause(self, real_s: float) -> None:
         """Wait, but not longer than until somebody asks to stop."""
         try:
-            await asyncio.wait_for(self._stop.wait(), real_s)
+            async with asyncio.timeout(real_s):
+                await self._stop.wait()
         except TimeoutError:
             return
 

@@ -4,13 +4,12 @@ import statistics
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import ccxt
-
 from regimes.clock import SystemClock
 from regimes.commands.doctor.finding import Finding
 from regimes.config import Settings
 from regimes.errors import VenueError
 from regimes.feeds.client import build_exchange
+from regimes.feeds.exchanges import pro
 
 OFFSET_MS: Final = 1_000
 ROUNDS: Final = 3
@@ -43,7 +42,7 @@ async def _venue(role: str, venue: str, exchange: Any, settings: Settings) -> li
         await exchange.load_markets()
     except VenueError as error:
         return [Finding(subject, "wrong", str(error), f"choose another venue for venues.{role}")]
-    except (TimeoutError, ccxt.BaseError, OSError) as error:
+    except (TimeoutError, pro.BaseError, OSError) as error:
         return [
             Finding(
                 subject,

@@ -1,6 +1,7 @@
 """Which pairs are broken now: each with its latch and its one event."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -51,13 +52,14 @@ class Breaks:
         enter = pairs.levels(self._settings)
         hold = pairs.levels(self._settings, factor=self._settings.leave_factor)
         events = []
+        keys = list(zip(pairs.row.tolist(), pairs.column.tolist(), strict=True))
+        strength, entered, held = pairs.strength.tolist(), enter.tolist(), hold.tolist()
         for index in self._in_order(pairs, enter):
-            key = (int(pairs.row[index]), int(pairs.column[index]))
+            key = keys[index]
             broken = self.open.get(key) or self._begin()
-            broken.peak_change = max(broken.peak_change, float(pairs.strength[index]))
-            broken.latch.advance(int(enter[index]), int(hold[index]), at_ms)
-            facts = _facts(pairs, int(index))
-            event = self._event(key, broken, facts, at_ms, now_ms)
+            broken.peak_change = max(broken.peak_change, strength[index])
+            broken.latch.advance(entered[index], held[index], at_ms)
+            event = self._event(key, broken, partial(_facts, pairs, index), at_ms, now_ms)
             if event is not None:
                 events.append(event)
             if broken.latch.level == NO_BREAK:
@@ -83,13 +85,13 @@ class Breaks:
         return BrokenPair(Latch(dwell_ms=self._settings.min_hours * HOUR_MS), Episode(alert_from=BREAK))
 
     def _event(
-        self, key: PairKey, broken: BrokenPair, facts: dict[str, Any], at_ms: int, now_ms: int
+        self, key: PairKey, broken: BrokenPair, numbers: Callable[[], dict[str, Any]], at_ms: int, now_ms: int
     ) -> Event | None:
-        pair = self._labels.pair(*key)
         level = broken.latch.level
         peak = max(broken.episode.peak, level)
 
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
+            pair, facts = self._labels.pair(*key), numbers()
             title, description = _words(pair, phase, facts, at_ms - started_ms)
             since = {"duration_hours": (at_ms - started_ms) / HOUR_MS, "peak_change": broken.peak_change}
             symbols = [self._labels.symbols[key[0]], self._labels.symbols[key[1]]]

@@ -81,15 +81,14 @@ class CorrelationEngine:
 
     def update(self, observation: Observation) -> Output:
         """Take a bar, a Tick, or word that a symbol has no candles."""
-        match observation:
-            case Candle(timeframe="1h", closed=True):
-                return self._on_candle(observation)
-            case Tick():
-                return self._on_tick(observation.ts_ms)
-            case Unavailable(kind="candle"):
-                return self._on_unavailable(observation)
-            case _:
-                return NOTHING
+        if isinstance(observation, Candle):
+            is_hour = observation.closed and observation.timeframe == "1h"
+            return self._on_candle(observation) if is_hour else NOTHING
+        if isinstance(observation, Tick):
+            return self._on_tick(observation.ts_ms)
+        if isinstance(observation, Unavailable) and observation.kind == "candle":
+            return self._on_unavailable(observation)
+        return NOTHING
 
     def due_ms(self) -> int:
         """At once for what has not been computed; for an hour that lacks bars, when the grace is over."""
@@ -143,7 +142,8 @@ class CorrelationEngine:
         if row is None:
             return NOTHING
         hour = candle.open_ms // HOUR_MS
-        self._now_ms = max(self._now_ms, candle.open_ms + HOUR_MS)
+        closed_ms = candle.open_ms + HOUR_MS
+        self._now_ms = max(self._now_ms, closed_ms)
         events: list[Event] = []
         if self._forming != NEVER and hour > self._forming:
             events += self._put_in()
@@ -219,14 +219,15 @@ class CorrelationEngine:
 
     def _pairs(self) -> Pairs:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""
-        rows, columns = self._market.candidates(self._settings.min_change)
-        pairs = self._market.pairs(rows, columns)
+        rows, columns = self._market.candidates(self._settings)
         if self._views.shows_all:
-            return pairs
-        broken = pairs.levels(self._settings) > NO_BREAK
-        told = {*zip(rows[broken].tolist(), columns[broken].tolist(), strict=True), *self._breaks.open}
-        ordered = np.array(sorted(told), dtype=np.int64).reshape(-1, 2)
-        return self._market.pairs(ordered[:, 0], ordered[:, 1])
+            return self._market.pairs(rows, columns)
+        asked = {*zip(rows.tolist(), columns.tolist(), strict=True), *self._breaks.open}
+        ordered = np.array(sorted(asked), dtype=np.int64).reshape(-1, 2)
+        pairs = self._market.pairs(ordered[:, 0], ordered[:, 1])
+        keys = zip(pairs.row.tolist(), pairs.column.tolist(), strict=True)
+        is_open = np.array([key in self._breaks.open for key in keys], dtype=np.bool_)
+        return pairs.chosen(is_open | (pairs.levels(self._settings) > NO_BREAK))
 
     def _seen(self) -> Views:
         """The views, brought to the newest hour; in a long history nobody looks at every hour."""
@@ -244,6 +245,4 @@ class CorrelationEngine:
             return Output(events=events) if events else NOTHING
         rows = {self._rows[symbol] for event in events for symbol in event.data.get("symbols", ())}
         views = self._seen()
-        return Output(
-            [*(views.of(row, self._now_ms) for row in sorted(rows)), views.market(self._now_ms)], events
-        )
+        return Output(views.readings(self._now_ms, sorted(rows)), events)

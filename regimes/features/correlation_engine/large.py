@@ -1,5 +1,6 @@
-"""All correlations of hundreds of symbols, kept up to date from hour to hour."""
+"""All correlations of hundreds of symbols: what may have broken is found quickly, and then computed exactly."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -14,31 +15,45 @@ from regimes.features.correlation_engine.market import (
     Window,
 )
 from regimes.features.correlation_engine.pairs import (
-    DIGITS,
     PANEL_HOURS,
     WEEK_NEEDED,
     Horizon,
     Pairs,
     numbers,
 )
-from regimes.maths.correlation import FLAT_STD, Correlations, FloatArray, IntArray, masked_rows
+from regimes.features.correlation_engine.settings import CorrelationSettings
+from regimes.maths.correlation import (
+    FLAT_STD,
+    Correlations,
+    FloatArray,
+    IntArray,
+    least_change,
+    masked_rows,
+    pearson_matrix,
+    pearson_pairs,
+)
 from regimes.windows.panel import ReturnPanel
-from regimes.windows.products import SlidingProducts
+from regimes.windows.products import Block, SingleArray, SlidingProducts
 
 ANCHOR_HOURS: Final = 24
 """Sliding sums start anew at every UTC midnight: rounding never grows, and what they say depends on the panel
 alone, not on when the program was started."""
+_HORIZONS: Final = ((WEEK, BEFORE_WEEK), (DAY, BEFORE_DAY))
+_MARGIN: Final = 1e-3
+"""How wrong a correlation in single precision may be; pairs so close to a threshold are looked at as well."""
 
 
 class LargeMarket:
-    """Slides the sums behind every pair from hour to hour.
+    """Slides the sums behind every pair from hour to hour, and computes chosen pairs from their returns.
 
-    Rows that miss an hour that others have are few as a rule; their pairs are computed anew each hour.
+    The sums say which pairs may have broken; what is told of a pair never depends on their rounding. Rows that miss
+    an hour that others have are few as a rule; their pairs are computed anew each hour.
     """
 
     def __init__(self, rows: int) -> None:
         self._sliding = {window: SlidingProducts(rows) for window in (WEEK, BEFORE_WEEK, BEFORE_DAY)}
         self._hour: int | None = None
+        self._panel: ReturnPanel | None = None
         self._day = np.full((rows, DAY.hours), np.nan)
         self._scale = {window: np.full(rows, np.nan) for window in WINDOWS}
         self._columns = dict.fromkeys(WINDOWS, 0)
@@ -46,22 +61,25 @@ class LargeMarket:
         self._line = np.full(rows, -1)
         """Which line of `_apart` a row with missing hours has, else -1."""
         self._apart: dict[Window, Correlations] = {}
-        self._work = np.empty((rows, rows)), np.empty((rows, rows))
+        shapes = [block.products.shape for block in self._sliding[WEEK].blocks]
+        self._work = [(np.empty(shape, "f4"), np.empty(shape, "f4")) for shape in shapes]
 
     def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:
+        self._panel = panel
         self._slide(panel, rebuild=rebuild)
         self._columns = {window: sums.columns for window, sums in self._sliding.items()}
         day = panel.returns(DAY.hours)
-        self._columns[DAY] = int(np.count_nonzero(~np.isnan(day).all(axis=0)))
+        missing = np.isnan(day)
+        self._columns[DAY] = int(np.count_nonzero(~missing.all(axis=0)))
         whole = panel.counts == self._columns[WEEK] + self._columns[BEFORE_WEEK]
         self._holed = np.flatnonzero(~whole)
         self._line[:] = -1
         self._line[self._holed] = np.arange(len(self._holed))
         for window, sums in self._sliding.items():
-            self._scale[window] = self._scale_of(window, np.diagonal(sums.products), whole)
-        self._day = np.nan_to_num(day)
+            self._scale[window] = self._scale_of(window, sums.squares, whole)
+        self._day = np.where(missing, 0.0, day)
         self._day -= self._day.sum(axis=1, keepdims=True) / max(self._columns[DAY], 1)
-        self._day[np.isnan(day)] = 0.0
+        self._day[missing] = 0.0
         self._scale[DAY] = self._scale_of(DAY, np.einsum("ij,ij->i", self._day, self._day), whole)
         self._day *= self._scale[DAY][:, None]
         self._apart = (
@@ -73,22 +91,16 @@ class LargeMarket:
         hour = self._hour
         if rebuild or hour is None or hour < anchor:
             hour = anchor
-            self._rebuild(panel.returns(PANEL_HOURS, ago=panel.head - hour))
+            for window, sums in self._sliding.items():
+                _rebuild(window, sums, panel, panel.head - hour)
         while hour < panel.head:
             hour += 1
             for window, sums in self._sliding.items():
                 ago = window.ago + panel.head - hour
                 sums.slide(panel.returns(1, ago=ago)[:, 0], panel.returns(1, ago=ago + window.hours)[:, 0])
+                if sums.worn:
+                    _rebuild(window, sums, panel, panel.head - hour)
         self._hour = hour
-
-    def _rebuild(self, returns: FloatArray) -> None:
-        missing = np.isnan(returns)
-        live = np.asarray(~missing.all(axis=0))
-        filled = np.where(missing, 0.0, returns)
-        for window, sums in self._sliding.items():
-            last = PANEL_HOURS - window.ago
-            span = slice(last - window.hours, last)
-            sums.rebuild(filled[:, span], int(np.count_nonzero(live[span])))
 
     def _scale_of(self, window: Window, squares: FloatArray, whole: BoolArray) -> FloatArray:
         """What turns centred sums into correlations; NaN for rows that cannot have one, or have it apart."""
@@ -100,26 +112,18 @@ class LargeMarket:
         values = panel.returns(window.hours, ago=window.ago)
         return masked_rows(values, ~np.isnan(values), self._holed, window.needed)
 
-    def _product(self, window: Window, out: FloatArray) -> FloatArray:
-        """Correlations of all whole rows, into `out`."""
-        if window is DAY:
-            return np.matmul(self._day, self._day.T, out=out)
-        scale = self._scale[window]
-        np.multiply(self._sliding[window].products, scale[:, None], out=out)
-        out *= scale
-        return out
-
     def pairs(self, rows: IntArray, columns: IntArray) -> Pairs:
         week, before_week, day, before_day = (self._at(window, rows, columns) for window in WINDOWS)
         return numbers(rows, columns, Horizon(week, before_week), Horizon(day, before_day))
 
     def _at(self, window: Window, rows: IntArray, columns: IntArray) -> Correlations:
-        if window is DAY:
-            r = np.einsum("ij,ij->i", self._day[rows], self._day[columns])
-        else:
-            scale = self._scale[window]
-            r = self._sliding[window].products[rows, columns] * scale[rows] * scale[columns]
+        if self._panel is None or not len(rows):
+            return Correlations(np.full(len(rows), np.nan), np.zeros(len(rows), dtype=np.int64))
+        r = np.full(len(rows), np.nan)
         n = np.full(len(rows), self._columns[window])
+        usable = np.flatnonzero(~np.isnan(self._scale[window][rows] + self._scale[window][columns]))
+        values = self._panel.returns(window.hours, ago=window.ago)
+        r[usable] = pearson_pairs(values, rows[usable], columns[usable], self._columns[window])
         for own, other in ((rows, columns), (columns, rows)):
             apart = np.flatnonzero(self._line[own] >= 0)
             if len(apart):
@@ -128,33 +132,58 @@ class LargeMarket:
                 n[apart] = self._apart[window].n[lines, other[apart]]
         return Correlations(np.clip(r, -1.0, 1.0), n)
 
-    def candidates(self, least: float) -> tuple[IntArray, IntArray]:
-        bound = least - 10.0**-DIGITS
-        change, before = self._work
-        moved = np.zeros(change.shape, dtype=np.bool_)
-        for recent, normal in ((WEEK, BEFORE_WEEK), (DAY, BEFORE_DAY)):
-            if min(self._columns[recent] - recent.needed, self._columns[normal] - normal.needed) >= 0:
-                self._product(recent, change)
-                change -= self._product(normal, before)
-                moved |= np.abs(change, out=change) >= bound
-            if len(self._holed):
-                apart = np.abs(self._apart[recent].r - self._apart[normal].r) >= bound
-                moved[self._holed] |= apart
-                moved[:, self._holed] |= apart.T
-        rows, columns = np.divmod(np.flatnonzero(moved), len(self._line))
-        once = rows < columns
-        return rows[once], columns[once]
+    def candidates(self, settings: CorrelationSettings) -> tuple[IntArray, IntArray]:
+        size = len(self._line)
+        places = [*self._screened(settings)]
+        if len(self._holed):
+            places.append(self._screened_apart(settings.min_change))
+        found = np.unique(np.concatenate(places)) if places else np.empty(0, dtype=np.int64)
+        rows, columns = np.divmod(found, size)
+        return rows, columns
+
+    def _screened(self, settings: CorrelationSettings) -> Iterator[IntArray]:
+        """Pairs of whole rows that may have broken, each as row * rows + column, row < column."""
+        for recent, normal in _HORIZONS:
+            if self._columns[recent] < recent.needed or self._columns[normal] < normal.needed:
+                continue
+            n = self._columns[recent], self._columns[normal]
+            scales = {window: self._scale[window].astype(np.float32) for window in (recent, normal)}
+            day = self._day.astype(np.float32)
+            for number, (change, before) in enumerate(self._work):
+                block = self._sliding[normal].blocks[number]
+                if recent is DAY:
+                    np.matmul(day[block.start : block.stop], day[block.start :].T, out=change)
+                else:
+                    _scaled(self._sliding[recent].blocks[number], scales[recent], out=change)
+                _scaled(block, scales[normal], out=before)
+                np.subtract(change, before, out=change)
+                places = np.flatnonzero(np.abs(change) >= settings.min_change - _MARGIN)
+                delta, normally = change.reshape(-1)[places], before.reshape(-1)[places]
+                far = np.abs(delta) >= least_change(normally, delta, n, settings.min_fisher_z) - _MARGIN
+                rows, columns = np.divmod(places[far], len(self._line) - block.start)
+                once = rows < columns
+                yield (rows[once] + block.start) * len(self._line) + columns[once] + block.start
+
+    def _screened_apart(self, min_change: float) -> IntArray:
+        """The same for rows with missing hours, by the change alone."""
+        moved = np.zeros((len(self._holed), len(self._line)), dtype=np.bool_)
+        for recent, normal in _HORIZONS:
+            moved |= np.abs(self._apart[recent].r - self._apart[normal].r) >= min_change - _MARGIN
+        lines, others = np.nonzero(moved)
+        own = self._holed[lines]
+        apart = own != others
+        first, second = np.minimum(own, others)[apart], np.maximum(own, others)[apart]
+        return np.asarray(first * len(self._line) + second)
 
     def matrix(self) -> FloatArray:
-        r = np.clip(self._product(WEEK, np.empty_like(self._work[0])), -1.0, 1.0)
-        if len(self._holed):
-            apart = self._apart[WEEK].r
-            r[self._holed], r[:, self._holed] = apart, apart.T
-        return r
+        size = len(self._line)
+        if self._panel is None:
+            return np.full((size, size), np.nan)
+        return pearson_matrix(self._panel.returns(WEEK.hours), at_least=WEEK.needed).r
 
     def known(self) -> BoolArray:
         known = np.zeros(len(self._line), dtype=np.bool_)
-        for recent, normal in ((WEEK, BEFORE_WEEK), (DAY, BEFORE_DAY)):
+        for recent, normal in _HORIZONS:
             both = ~np.isnan(self._scale[recent] + self._scale[normal])
             if np.count_nonzero(both) > 1:
                 known |= both
@@ -171,3 +200,18 @@ class LargeMarket:
             at = np.arange(len(self._holed)), self._holed
             flat[self._holed] = np.isnan(self._apart[WEEK].r[at]) & (self._apart[WEEK].n[at] >= WEEK_NEEDED)
         return np.asarray(flat)
+
+
+def _rebuild(window: Window, sums: SlidingProducts, panel: ReturnPanel, ago: int) -> None:
+    """Sums of a window as they were `ago` hours before the panel's newest."""
+    returns = panel.returns(PANEL_HOURS, ago=ago)
+    last = PANEL_HOURS - window.ago
+    span = returns[:, last - window.hours : last]
+    missing = np.isnan(span)
+    sums.rebuild(np.where(missing, 0.0, span), int(np.count_nonzero(~missing.all(axis=0))))
+
+
+def _scaled(block: Block, scale: SingleArray, out: SingleArray) -> None:
+    """Correlations of a block of products, into `out`."""
+    np.multiply(block.products, scale[block.start : block.stop, None], out=out)
+    out *= scale[block.start :]

@@ -16,6 +16,7 @@ from regimes.features.correlation_engine.pairs import (
     Pairs,
     numbers,
 )
+from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.maths.correlation import Correlations, FloatArray, IntArray, pearson_matrix
 from regimes.windows.panel import ReturnPanel
 
@@ -33,8 +34,8 @@ class Market(Protocol):
         """The numbers of the given pairs."""
         ...
 
-    def candidates(self, least: float) -> tuple[IntArray, IntArray]:
-        """Every pair whose change may be at least `least` on either window, and perhaps others."""
+    def candidates(self, settings: CorrelationSettings) -> tuple[IntArray, IntArray]:
+        """Every pair that may be broken by these settings on either window, and perhaps others; row < column."""
         ...
 
     def matrix(self) -> FloatArray:
@@ -84,7 +85,7 @@ class SmallMarket:
         week, before_week, day, before_day = (Correlations(found.r[at], found.n[at]) for found in self._found)
         return numbers(rows, columns, Horizon(week, before_week), Horizon(day, before_day))
 
-    def candidates(self, least: float) -> tuple[IntArray, IntArray]:  # noqa: ARG002 (all are few)
+    def candidates(self, settings: CorrelationSettings) -> tuple[IntArray, IntArray]:  # noqa: ARG002 (all are few)
         return self._all[0], self._all[1]
 
     def matrix(self) -> FloatArray:

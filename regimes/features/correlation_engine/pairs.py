@@ -6,6 +6,7 @@ import numpy as np
 
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.maths.correlation import (
+    BoolArray,
     Correlations,
     FloatArray,
     IntArray,
@@ -54,6 +55,11 @@ class Pairs(NamedTuple):
     def strength(self) -> FloatArray:
         """The larger change of the two windows; 0 where neither is known."""
         return np.fmax(np.fmax(np.abs(self.change), np.abs(self.change_24h)), 0.0)
+
+    def chosen(self, which: BoolArray) -> "Pairs":
+        """Only some of them."""
+        row, column, *values = self
+        return Pairs(row[which], column[which], *(value[which] for value in values))
 
     def levels(self, settings: CorrelationSettings, *, factor: float = 1.0) -> IntArray:
         """NO_BREAK, BREAK or CRITICAL_BREAK, with all thresholds times `factor`."""

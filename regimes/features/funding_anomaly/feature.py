@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any, ClassVar, Final
 
+import msgspec
 import numpy as np
 
 from regimes.events import Event
@@ -16,6 +17,7 @@ from regimes.features.base import (
     Status,
     Universe,
 )
+from regimes.features.deferred import Deferred
 from regimes.features.funding_anomaly.episodes import Episodes, Moment, severity_of
 from regimes.features.funding_anomaly.history import History
 from regimes.features.funding_anomaly.reading import Band, Direction, FundingReading
@@ -41,6 +43,13 @@ class _Symbol:
         self.predicted = False
         self.due_ms = 0
         self.said_ms = 0
+        self.said: FundingReading | None = None
+        """What was said when it was last measured."""
+
+    def wants_measuring(self, now_ms: int) -> bool:
+        """Whether more has changed than what is predicted."""
+        said = self.said
+        return self.settled or self.due_ms <= now_ms or said is None or said.status is Status.STALE
 
 
 class FundingAnomaly(Feature):
@@ -116,6 +125,7 @@ class FundingAnomaly(Feature):
                 held.lacking = list(state["lacking"])
                 held.settled, held.predicted = state["settled"], state["predicted"]
                 held.due_ms, held.said_ms = state["due_ms"], state["said_ms"]
+                held.said = None
 
     def _tick(self, tick: Tick) -> Output:
         now_ms = self._now_ms = max(self._now_ms, tick.ts_ms)
@@ -128,13 +138,30 @@ class FundingAnomaly(Feature):
         ]
         if not changed:
             return NOTHING
-        readings = self._measured(changed)
-        events = [event for reading in readings for event in self._judge(reading)]
+        # What is predicted changes each minute, what was settled each few hours: only then there is much to compute.
+        measured = [symbol for symbol in changed if self._symbols[symbol].wants_measuring(now_ms)]
+        events: list[Event] = []
+        for symbol, reading in zip(measured, self._measured(measured), strict=True):
+            events += self._judge(reading)
+            self._symbols[symbol].said = reading
         for symbol in changed:
             held = self._symbols[symbol]
             held.settled = held.predicted = False
             held.said_ms, held.due_ms = now_ms, self._due_ms(held)
-        return Output(readings, events)
+        return Output(self._deferred(changed), events)
+
+    def _deferred(self, symbols: list[str]) -> Deferred:
+        """What was measured last, with what is predicted now."""
+        held = [self._symbols[symbol] for symbol in symbols]
+        facts = [(one.said, one.history.predicted) for one in held if one.said is not None]
+
+        def make(place: int) -> Reading:
+            said, (rate, next_ms) = facts[place]
+            if said.funding_rate is None:
+                return said
+            return msgspec.structs.replace(said, predicted_rate=rate, next_funding_ms=next_ms)
+
+        return Deferred(self.name, symbols, make)
 
     def _judge(self, reading: FundingReading) -> list[Event]:
         held = self._symbols[reading.symbol]

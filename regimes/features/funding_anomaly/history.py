@@ -55,6 +55,11 @@ class History:
         self._predicted_ms = mark.ts_ms
         return known != (mark.predicted_rate, mark.next_funding_ms)
 
+    @property
+    def predicted(self) -> tuple[float | None, int | None]:
+        """The rate that would settle next, and when."""
+        return self.predicted_rate, self.next_funding_ms
+
     def rates_8h(self) -> npt.NDArray[np.float64]:
         """The rates for eight hours each, oldest first, shape (n,)."""
         return np.frombuffer(self.rates) * (8.0 / np.frombuffer(self.hours))

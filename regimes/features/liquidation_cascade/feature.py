@@ -1,8 +1,9 @@
-from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
 
 from regimes.events import Event, Phase, Severity
 from regimes.features.base import NOTHING, Feature, Need, Output, Reading, Snapshot, Status, Universe
+from regimes.features.deferred import Deferred
 from regimes.features.liquidation_cascade import words
 from regimes.features.liquidation_cascade.levels import Levels
 from regimes.features.liquidation_cascade.reading import (
@@ -14,6 +15,7 @@ from regimes.features.liquidation_cascade.reading import (
 from regimes.features.liquidation_cascade.settings import CascadeSettings
 from regimes.features.liquidation_cascade.tracker import Rules, Tracker
 from regimes.maths import cascade
+from regimes.maths.zones import Zone
 from regimes.observations import (
     MARKET,
     BookDepth,
@@ -33,7 +35,6 @@ _THROTTLED: Final = ("binance", "okx")
 """Venues that publish at most one liquidation a symbol a second."""
 
 
-_ZONES_A_TICK: Final = 32
 _WATCHED_SHARE: Final = 0.9
 """Of an hour, for it to count among those a cascade is compared with."""
 
@@ -64,7 +65,6 @@ class LiquidationCascade(Feature):
         self._market = Tracker(MARKET, market, settings.market_capacity)
         self._coverage = Coverage(DAY_MS, frozenset(universe.symbols), MARKET)
         self._now_ms = 0
-        self._next_zones = 0
         self._hour = 0
         self.refused = 0
         """Liquidations larger than any could be."""
@@ -108,35 +108,36 @@ class LiquidationCascade(Feature):
 
     def readings(self) -> Sequence[Reading]:
         """One for each configured symbol, and the market's last."""
-        return [self._reading(tracker) for tracker in self._everyone()]
+        return self._deferred([(tracker, self._facts(tracker)) for tracker in self._everyone()])
 
     def snapshot(self) -> Snapshot:
         """All state."""
         return {
             **self.gist(),
             "trackers": {tracker.symbol: tracker.snapshot() for tracker in self._everyone()},
+            "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
         }
 
     def gist(self) -> Snapshot:
-        """All state but the windows."""
+        """All state but the windows and the books."""
         return {
             "now_ms": self._now_ms,
             "refused": self.refused,
-            "next_zones": self._next_zones,
             "hour": self._hour,
             "coverage": self._coverage.snapshot(),
             "trackers": {tracker.symbol: tracker.gist() for tracker in self._everyone()},
-            "levels": {symbol: levels.snapshot() for symbol, levels in self._levels.items()},
+            "baselines": {tracker.symbol: tracker.baseline.past() for tracker in self._everyone()},
+            "levels": {symbol: levels.gist() for symbol, levels in self._levels.items()},
         }
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take back a snapshot; symbols configured since begin empty, others are let go."""
         self._now_ms, self.refused = snapshot["now_ms"], snapshot["refused"]
-        self._next_zones, self._hour = snapshot["next_zones"], snapshot["hour"]
+        self._hour = snapshot["hour"]
         self._coverage.restore(snapshot["coverage"])
         for tracker in self._everyone():
             if tracker.symbol in snapshot["trackers"]:
-                tracker.restore(snapshot["trackers"][tracker.symbol])
+                tracker.restore(snapshot["trackers"][tracker.symbol], snapshot["baselines"][tracker.symbol])
         for symbol, levels in self._levels.items():
             if symbol in snapshot["levels"]:
                 levels.restore(snapshot["levels"][symbol])
@@ -167,8 +168,8 @@ class LiquidationCascade(Feature):
             return NOTHING
         moving = [tracker] if tracker is not None and symbol_moves else []
         events = [(t, event) for t in [*moving, self._market] if (event := self._step(t)) is not None]
-        readings = [] if self.quiet else [self._reading(t) for t, _ in events]
-        return Output(readings, [event for _, event in events])
+        told = [] if self.quiet else [(t, self._facts(t)) for t, _ in events]
+        return Output(self._deferred(told) if told else (), [event for _, event in events])
 
     def _tick(self, tick: Tick) -> Output:
         self._coverage.begin(tick.ts_ms)
@@ -180,17 +181,19 @@ class LiquidationCascade(Feature):
                 tracker.dirty |= tracker.status is not Status.OK
         if not self.quiet:
             self._refresh_zones()
-        readings, events = [], []
+        told, events = [], []
         for tracker in self._everyone():
             if tracker.dirty or tracker.is_due(self._now_ms):
                 event = self._step(tracker)
+                facts = self._facts(tracker)
+                tracker.dirty, tracker.status = False, self._status(tracker.symbol, facts.view)[0]
+                told.append((tracker, facts))
                 events += [event] if event is not None else []
-                tracker.dirty = False
-                tracker.status, _ = self._status(
-                    tracker.symbol, self._coverage.view(tracker.symbol, self._now_ms)
-                )
-                readings += [] if self.quiet else [self._reading(tracker)]
-        return Output(readings, events)
+        return Output(self._deferred(told) if told and not self.quiet else [], events)
+
+    def _deferred(self, told: Sequence[tuple[Tracker, "_Facts"]]) -> Deferred:
+        symbols = [tracker.symbol for tracker, _ in told]
+        return Deferred(self.name, symbols, lambda place: self._reading(*told[place]))
 
     def _close_hour(self) -> None:
         """Once an hour has ended, let each symbol know whether it was watched."""
@@ -201,26 +204,19 @@ class LiquidationCascade(Feature):
         start_ms, end_ms = (hour - 1) * HOUR_MS, hour * HOUR_MS
         for tracker in self._everyone():
             share = self._coverage.observed_share(tracker.symbol, start_ms, end_ms)
-            tracker.baseline.close(hour - 1, watched=share >= _WATCHED_SHARE)
+            tracker.close_hour(hour - 1, watched=share >= _WATCHED_SHARE)
 
     def _refresh_zones(self) -> None:
-        """Work out the zones of some symbols, in turn, so that no tick takes long however many there are."""
-        symbols, refreshed = list(self._levels), 0
-        for _ in symbols:
-            symbol = symbols[self._next_zones % len(symbols)]
-            self._next_zones = (self._next_zones + 1) % len(symbols)
-            if self._levels[symbol].due(self._now_ms):
-                self._levels[symbol].refresh(self._now_ms)
+        for symbol, levels in self._levels.items():
+            if levels.due(self._now_ms):
+                levels.refresh(self._now_ms)
                 self._trackers[symbol].dirty = True
-                refreshed += 1
-            if refreshed == _ZONES_A_TICK:
-                return
 
     def _step(self, tracker: Tracker) -> Event | None:
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
             if levels := self._levels.get(tracker.symbol):
                 levels.refresh(self._now_ms)
-            reading = self._reading(tracker)
+            reading = self._reading(tracker, self._facts(tracker))
             return words.event(tracker, reading, self._now_ms, phase, started_ms, revision)
 
         blind = self._coverage.view(tracker.symbol, self._now_ms).blind
@@ -229,34 +225,49 @@ class LiquidationCascade(Feature):
             self._market.dirty = True
         return event
 
-    def _reading(self, tracker: Tracker) -> CascadeReading:
-        symbol = tracker.symbol
-        view = self._coverage.view(symbol, self._now_ms)
-        observed_ms = view.observed_ms
-        status, detail = self._status(symbol, view)
+    def _facts(self, tracker: Tracker) -> "_Facts":
+        """All that a reading follows from, as it is now."""
+        window, levels = tracker.window, self._levels.get(tracker.symbol)
+        return _Facts(
+            self._now_ms,
+            self._coverage.view(tracker.symbol, self._now_ms),
+            window.newest_ms,
+            window.sums(),
+            window.long_cents(),
+            len(window),
+            window.largest_cents(),
+            window.dropped,
+            tracker.severity_relative(),
+            tracker.episode.started_ms,
+            sum(other.episode.is_open for other in self._trackers.values()) if levels is None else 0,
+            levels.open_interest_usd(self._now_ms) if levels is not None else 0.0,
+            levels.around() if levels is not None else None,
+        )
+
+    def _reading(self, tracker: Tracker, facts: "_Facts") -> CascadeReading:
+        observed_ms = facts.view.observed_ms
+        status, detail = self._status(tracker.symbol, facts.view)
         header: dict[str, Any] = {
             "feature": self.name,
-            "symbol": symbol,
+            "symbol": tracker.symbol,
             "status": status,
-            "as_of_ms": tracker.window.newest_ms,
+            "as_of_ms": facts.newest_ms,
             "n": observed_ms // MINUTE_MS,
             "needed": self._settings.minutes_needed,
             "coverage": observed_ms / DAY_MS,
             "detail": detail,
         }
-        levels = self._levels.get(symbol)
-        known = status is not Status.UNAVAILABLE and (observed_ms > 0 or len(tracker.window) > 0)
-        numbers = self._numbers(tracker, view) if known else {}
-        if levels is None:
-            breadth = sum(other.episode.is_open for other in self._trackers.values())
-            return MarketCascadeReading(**header, **numbers, breadth=breadth)
-        support, resistance = levels.around()
+        known = status is not Status.UNAVAILABLE and (observed_ms > 0 or facts.events > 0)
+        numbers = _numbers(tracker.rules, facts) if known else {}
+        if facts.zones is None:
+            return MarketCascadeReading(**header, **numbers, breadth=facts.breadth)
+        support, resistance = facts.zones()
+        interest_usd, total_usd = facts.open_interest_usd, numbers.get("total_liquidation_usd")
+        share = total_usd / interest_usd if total_usd is not None and interest_usd > 0 else None
         return SymbolCascadeReading(
             **header,
             **numbers,
-            liquidated_share_of_open_interest=levels.share_of_open_interest(
-                numbers.get("total_liquidation_usd"), self._now_ms
-            ),
+            liquidated_share_of_open_interest=share,
             support_levels=tuple(zone.price for zone in support),
             resistance_levels=tuple(zone.price for zone in resistance),
             support_zones=tuple(support),
@@ -273,32 +284,49 @@ class LiquidationCascade(Feature):
             return Status.STALE, "the liquidation feed is interrupted"
         return Status.OK, None
 
-    def _numbers(self, tracker: Tracker, view: View) -> dict[str, Any]:
-        window, rules = tracker.window, tracker.rules
-        intensity, *sums = window.sums()
-        total, long = sums[-1], window.long_cents()
-        severity = rules.severity(sums)
-        label = cascade.label(severity)
-        started_ms = tracker.episode.started_ms
-        throttled = any(venue.startswith(_THROTTLED) for venue in view.venues)
-        return {
-            "alert_level": Severity[label] if label and severity >= rules.alert_from else None,
-            "total_liquidation_usd": total / 100,
-            "cascade_detected": severity > 0,
-            "velocity_usd_per_hour": cascade.velocity_of(sums),
-            "intensity_usd_per_hour": rules.per_hour(intensity),
-            "severity": severity,
-            "severity_relative": tracker.severity_relative(),
-            "label": label,
-            "long_usd": long / 100,
-            "short_usd": (total - long) / 100,
-            "dominant_side": _dominant(long, total - long),
-            "event_count": len(window),
-            "largest_usd": window.largest_cents() / 100,
-            "duration_hours": None if started_ms is None else (self._now_ms - started_ms) / HOUR_MS,
-            "is_lower_bound": throttled or view.observed_ms < DAY_MS or window.dropped > 0,
-            "dropped": window.dropped,
-        }
+
+class _Facts(NamedTuple):
+    """What one symbol's reading follows from, at one moment. zones: support and resistance, None for the market."""
+
+    now_ms: int
+    view: View
+    newest_ms: int | None
+    sums: list[int]
+    long_cents: int
+    events: int
+    largest_cents: int
+    dropped: int
+    severity_relative: int | None
+    started_ms: int | None
+    breadth: int
+    open_interest_usd: float
+    zones: Callable[[], tuple[list[Zone], list[Zone]]] | None
+
+
+def _numbers(rules: Rules, facts: _Facts) -> dict[str, Any]:
+    intensity, *sums = facts.sums
+    total, long = sums[-1], facts.long_cents
+    severity = rules.severity(sums)
+    label = cascade.label(severity)
+    throttled = any(venue.startswith(_THROTTLED) for venue in facts.view.venues)
+    return {
+        "alert_level": Severity[label] if label and severity >= rules.alert_from else None,
+        "total_liquidation_usd": total / 100,
+        "cascade_detected": severity > 0,
+        "velocity_usd_per_hour": cascade.velocity_of(sums),
+        "intensity_usd_per_hour": rules.per_hour(intensity),
+        "severity": severity,
+        "severity_relative": facts.severity_relative,
+        "label": label,
+        "long_usd": long / 100,
+        "short_usd": (total - long) / 100,
+        "dominant_side": _dominant(long, total - long),
+        "event_count": facts.events,
+        "largest_usd": facts.largest_cents / 100,
+        "duration_hours": None if facts.started_ms is None else (facts.now_ms - facts.started_ms) / HOUR_MS,
+        "is_lower_bound": throttled or facts.view.observed_ms < DAY_MS or facts.dropped > 0,
+        "dropped": facts.dropped,
+    }
 
 
 def _dominant(long_cents: int, short_cents: int) -> Dominance | None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,19 @@ from regimes.windows.density import PriceDensity
 from regimes.windows.depth import DepthHistory
 
 _REFRESH_MS: Final = 10_000
+
+
+class Zones:
+    """Zones, or how to work them out once they are wanted."""
+
+    def __init__(self, found: list[Zone] | Callable[[], list[Zone]]) -> None:
+        self._found = found
+
+    def all(self) -> list[Zone]:
+        """Every zone, by price."""
+        if not isinstance(self._found, list):
+            self._found = self._found()
+        return self._found
 
 
 class Levels:
@@ -27,7 +41,7 @@ class Levels:
         self._price: float | None = None
         self._price_ms = 0
         self._interest: dict[str, OpenInterest] = {}
-        self._zones: list[Zone] = []
+        self._zones = Zones([])
         self._changed = False
         self._refresh_ms = 0
 
@@ -56,57 +70,60 @@ class Levels:
         if known is None or known.ts_ms <= interest.ts_ms:
             self._interest[interest.venue] = interest
 
-    def share_of_open_interest(self, usd: float | None, now_ms: int) -> float | None:
-        """`usd` over the notional of all contracts open; None when either is unknown for the last 24 h."""
-        if usd is None:
-            return None
+    def open_interest_usd(self, now_ms: int) -> float:
+        """The notional of all contracts open, 0 when it is not known for the last 24 h."""
         notional = 0.0
         for interest in self._interest.values():
             if interest.ts_ms > now_ms - DAY_MS:
                 notional += interest.notional_usd or interest.base_qty * (self._price or 0.0)
-        return usd / notional if notional > 0 else None
+        return notional
 
     def due(self, now_ms: int) -> bool:
         """Whether it is time to work the zones out again."""
         return self._changed and now_ms >= self._refresh_ms
 
     def refresh(self, now_ms: int) -> None:
-        """Work the zones out."""
+        """Set aside what the zones follow from; they are worked out when somebody looks."""
         self._changed, self._refresh_ms = False, now_ms + _REFRESH_MS
-        settings = self._settings
-        found = zones.clusters(
-            *self._density.levels(now_ms), settings.zone_width, min_share=settings.zone_min_share
-        )
-        for side in self._depth.sides(now_ms) or ():
-            found += zones.walls(side, settings.wall_multiple)
-        self._zones = zones.merged(found, settings.zone_width)
+        settings, amounts, sides = self._settings, self._density.levels(now_ms), self._depth.sides(now_ms)
 
-    def around(self) -> tuple[list[Zone], list[Zone]]:
-        """Support and resistance as seen from the last price; nothing before there is one."""
-        if self._price is None:
-            return [], []
-        return zones.around(self._zones, self._price, self._settings.zones_shown)
+        def work_out() -> list[Zone]:
+            found = zones.clusters(*amounts, settings.zone_width, min_share=settings.zone_min_share)
+            for side in sides or ():
+                found += zones.walls(side, settings.wall_multiple)
+            return zones.merged(found, settings.zone_width)
+
+        self._zones = Zones(work_out)
+
+    def around(self) -> Callable[[], tuple[list[Zone], list[Zone]]]:
+        """Support and resistance as seen from the present price, as they are now; nothing before there is one."""
+        found, price, shown = self._zones, self._price, self._settings.zones_shown
+        return lambda: ([], []) if price is None else zones.around(found.all(), price, shown)
 
     def snapshot(self) -> dict[str, Any]:
         """All state."""
+        return {**self.gist(), "depth": self._depth.snapshot()}
+
+    def gist(self) -> dict[str, Any]:
+        """All state but the books, which are large and soon come again."""
         return {
             "density": self._density.snapshot(),
-            "depth": self._depth.snapshot(),
             "price": self._price,
             "price_ms": self._price_ms,
             "interest": [msgspec.structs.asdict(interest) for interest in self._interest.values()],
-            "zones": [[zone.price, zone.notional_usd, zone.source] for zone in self._zones],
+            "zones": [[zone.price, zone.notional_usd, zone.source] for zone in self._zones.all()],
             "changed": self._changed,
             "refresh_ms": self._refresh_ms,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot."""
+        """Take back a snapshot; a gist leaves the books as they are."""
         self._density.restore(snapshot["density"])
-        self._depth.restore(snapshot["depth"])
+        if "depth" in snapshot:
+            self._depth.restore(snapshot["depth"])
         self._price, self._price_ms = snapshot["price"], snapshot["price_ms"]
         self._interest = {known["venue"]: OpenInterest(**known) for known in snapshot["interest"]}
-        self._zones = [Zone(*zone) for zone in snapshot["zones"]]
+        self._zones = Zones([Zone(*zone) for zone in snapshot["zones"]])
         self._changed, self._refresh_ms = snapshot["changed"], snapshot["refresh_ms"]
 
     def _see(self, ts_ms: int, price: float) -> None:

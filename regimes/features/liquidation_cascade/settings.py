@@ -50,6 +50,13 @@ class CascadeSettings(FeatureSettings):
         le=1440,
         description="minutes that must have been watched in the last 24 h before the reading stops warming",
     )
+    alert_from_relative: int | None = Field(
+        default=None,
+        ge=2,
+        le=5,
+        description="severity against the symbol's own 30 days from which a cascade is worth an event however few dollars "
+        "it is; where nothing stands here, only alerting.cascade_basis = relative sets it; lower = more events",
+    )
     relative_hours_needed: int = Field(
         default=24,
         ge=3,

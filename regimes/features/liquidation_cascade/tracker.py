@@ -27,6 +27,7 @@ class Rules(msgspec.Struct, frozen=True):
     calm_fraction: float
     calm_ms: int
     hours_needed: int
+    relative_from: int | None
 
     @classmethod
     def of(cls, settings: CascadeSettings, multiple: float = 1.0) -> "Rules":
@@ -39,6 +40,7 @@ class Rules(msgspec.Struct, frozen=True):
             calm_fraction=settings.calm_fraction,
             calm_ms=settings.calm_minutes * MINUTE_MS,
             hours_needed=settings.relative_hours_needed,
+            relative_from=settings.alert_from_relative,
         )
 
     def severity(self, cents: list[int]) -> int:
@@ -93,6 +95,8 @@ class Tracker:
         self.episode_cents = 0
         self.peak_cents = 0
         self.relative_peak: int | None = None
+        self.dollar_peak = 0
+        """Worst severity in dollars: below the alert's lowest where the episode is one against the usual alone."""
         self.status: Status | None = None
         self.dirty = True
         self._due_ms: int | None = 0
@@ -171,17 +175,18 @@ class Tracker:
         return event
 
     def snapshot(self) -> dict[str, Any]:
-        """All state."""
+        """All state but the past of the baseline."""
         return {**self.gist(), "window": self.window.snapshot()}
 
     def gist(self) -> dict[str, Any]:
-        """All state but the window."""
+        """All state but the window and the past of the baseline."""
         return {
             "episode": msgspec.structs.asdict(self.episode),
             "episode_cents": self.episode_cents,
             "peak_cents": self.peak_cents,
             "relative_peak": self.relative_peak,
-            "baseline": self.baseline.snapshot(),
+            "dollar_peak": self.dollar_peak,
+            "present_cents": self.baseline.present_cents,
             "status": self.status,
             "dirty": self.dirty,
             "calm_since_ms": self._calm_since_ms,
@@ -190,13 +195,13 @@ class Tracker:
             "headroom_cents": self._headroom_cents,
         }
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot; a gist leaves the window as it is, and has the episode looked at with the next tick."""
+    def restore(self, snapshot: dict[str, Any], past: dict[str, Any]) -> None:
+        """Take back a snapshot and the past of the baseline; a gist leaves the window as it is, and has the episode looked at with the next tick."""
         self.episode = Episode(**snapshot["episode"])
         self.episode_cents = snapshot["episode_cents"]
         self.peak_cents = snapshot["peak_cents"]
-        self.relative_peak = snapshot["relative_peak"]
-        self.baseline.restore(snapshot["baseline"])
+        self.relative_peak, self.dollar_peak = snapshot["relative_peak"], snapshot["dollar_peak"]
+        self.baseline.restore(past, snapshot["present_cents"])
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
         self.dirty = snapshot["dirty"]
         self._calm_since_ms = snapshot["calm_since_ms"]
@@ -208,6 +213,17 @@ class Tracker:
             self._due_ms = 0 if self.episode.is_open else None
         else:
             self.dirty, self._headroom_cents, self._due_ms = True, 0, 0
+
+    def close_hour(self, hour: int, *, watched: bool) -> None:
+        """Say of an hour that has ended whether it was watched; what is usual is another thing from then on."""
+        self.baseline.close(hour, watched=watched)
+        if self.rules.relative_from is not None:
+            self._headroom_cents = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the episode is one in dollars, and not against the usual alone."""
+        return self.dollar_peak >= self.rules.alert_from
 
     def severity_relative(self) -> int | None:
         """The last 60 minutes against the symbol's own hours, 1 (usual) to 5; None while those are too few."""
@@ -237,7 +253,9 @@ class Tracker:
             self._calm_since_ms = now_ms
         if self._calm_since_ms is not None and now_ms - self._calm_since_ms >= self.rules.calm_ms:
             return 0
-        return max(self.rules.severity(sums[1:]), self.rules.alert_from)
+        severity = self.rules.severity(sums[1:])
+        self.dollar_peak = max(self.dollar_peak, severity)
+        return max(severity, self.rules.alert_from)
 
     def _level_to_open(self, sums: list[int], *, blind: bool) -> tuple[int, int | None]:
         """The severity and the onset if a new episode begins now, else 0."""
@@ -245,13 +263,20 @@ class Tracker:
         if not blind and rules.per_hour(sums[0]) < rules.alert_velocity:
             self._aftermath_cents = 0
         fresh = self._fresh(sums)
-        if rules.severity(fresh[1:]) < rules.alert_from or sums[0] < self._aftermath_cents:
+        is_large = rules.severity(fresh[1:]) >= rules.alert_from
+        if not (is_large or self._is_unusual(fresh[1])) or sums[0] < self._aftermath_cents:
             return 0, None
         fastest = max(range(1, len(fresh)), key=lambda i: fresh[i] / self.window.spans_ms[i])
         onset_ms = self.window.first_ms(fastest, after_ms=self._spent_until_ms)
         self.episode_cents = fresh[fastest]
         self.peak_cents, self._calm_since_ms = sums[0], None
-        return rules.severity(sums[1:]), onset_ms
+        self.dollar_peak = rules.severity(sums[1:])
+        return max(self.dollar_peak, rules.alert_from), onset_ms
+
+    def _is_unusual(self, cents: int) -> bool:
+        """Whether the last 60 minutes are an event against the symbol's own hours, where that is asked for."""
+        least = self.rules.relative_from
+        return least is not None and (self.baseline.severity(cents, self.window.count(1)) or 0) >= least
 
     def _fresh(self, sums: list[int]) -> list[int]:
         """The sums without what earlier episodes have spent."""
@@ -266,9 +291,10 @@ class Tracker:
             self._due_ms = 0
             return
         fresh = self._fresh(sums)
-        self._headroom_cents = max(
-            self.rules.missing(fresh[1:], self.rules.alert_from), self._aftermath_cents - sums[0]
-        )
+        missing = self.rules.missing(fresh[1:], self.rules.alert_from)
+        if (least := self.rules.relative_from) is not None and (bounds := self.baseline.bounds()) is not None:
+            missing = min(missing, bounds[least - 2] - fresh[1])
+        self._headroom_cents = max(missing, self._aftermath_cents - sums[0])
         self._due_ms = None
 
     def _missing_to_be_less_usual(self, cents: int) -> int:

@@ -47,7 +47,7 @@ def _description(tracker: Tracker, reading: CascadeReading) -> str:
     total, long = reading.total_liquidation_usd or 0.0, reading.long_usd or 0.0
     parts = [
         (
-            f"Severity {tracker.episode.peak} of 5 at its peak, "
+            f"Severity {tracker.dollar_peak} of 5 at its peak, "
             f"{usd_per_hour(tracker.rules.per_hour(tracker.peak_cents))} at its fastest."
         ),
         (
@@ -81,6 +81,9 @@ def _why(tracker: Tracker, reading: CascadeReading, phase: Phase) -> str:
             f"intensity {usd_per_hour(pace)} < {percent(rules.calm_fraction, 0)} of its peak "
             f"{usd_per_hour(peak)} for {duration(rules.calm_ms)}"
         )
+    if not tracker.is_large and tracker.relative_peak is not None:
+        hour = usd(tracker.window.sums()[1] / 100)
+        return f"{hour} in 60 min: relative severity {tracker.relative_peak} of 5 >= {rules.relative_from}"
     bound = rules.velocity_for(rules.alert_from if phase is Phase.OPENED else tracker.episode.peak)
     total, threshold = reading.total_liquidation_usd or 0.0, rules.threshold_usd
     enough = f"24 h total {usd_in_full(total)} > {threshold:,.0f}"
@@ -93,7 +96,8 @@ def _data(tracker: Tracker, reading: CascadeReading) -> dict[str, Any]:
     numbers: dict[str, Any] = msgspec.to_builtins(reading)
     episode = {
         "episode_usd": tracker.episode_cents / 100,
-        "peak_severity": tracker.episode.peak,
+        "basis": "absolute" if tracker.is_large else "relative",
+        "peak_severity": tracker.dollar_peak,
         "peak_severity_relative": tracker.relative_peak,
         "peak_intensity_usd_per_hour": tracker.rules.per_hour(tracker.peak_cents),
         "intensity_minutes": tracker.rules.intensity_ms // MINUTE_MS,

@@ -1,8 +1,8 @@
 """The regime of every symbol on every timeframe, live."""
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from regimes.features.multi_timeframe.reading import (
 )
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
+from regimes.maths.spot_frozen import PERSISTENCE, PERSISTENCE_TIMEFRAMES
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
 from regimes.maths.stats import FloatArray, IntArray, latest_valid, mean_and_std, nullable, z_score
 from regimes.timeframe import HOUR_MS, to_ms
@@ -33,6 +34,7 @@ BARS: Final = 20
 _SLOTS: Final = 24
 # Stand in the place of a regime: never had one; had one, and it was left.
 _UNKNOWN: Final = 8
+_PERSISTENCE: Final = np.array(PERSISTENCE)
 _LEFT: Final = 9
 
 
@@ -44,7 +46,9 @@ _STALE: Final = 3
 # By the number of the standing, and by the rank of the severity.
 _STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
 _SEVERITIES: Final = (None, *Severity)
-_NO_FRAME: Final = TimeframeReading(Status.WARMING, None, None, None, None, None, 0)
+
+Frames: TypeAlias = tuple[TimeframeReading, ...]
+"""One symbol on each timeframe."""
 
 
 class MultiTimeframe(HourlyFeature):
@@ -78,6 +82,7 @@ class MultiTimeframe(HourlyFeature):
         self._std: FloatArray = self._per_symbol("std", np.nan, layers)
         self._price_z: FloatArray = self._per_symbol("price_z", np.nan, layers)
         self._volume_z: FloatArray = self._per_symbol("volume_z", np.nan, layers)
+        self._seasonal_z: FloatArray = self._per_symbol("volume_z_seasonal", np.nan, layers)
         self._heat: FloatArray = self._per_symbol("heat", np.nan, layers)
         self._fraction: FloatArray = self._per_symbol("fraction", np.nan, layers)
         self._open_z: FloatArray = self._per_symbol("provisional_price_z", np.nan, layers)
@@ -87,9 +92,8 @@ class MultiTimeframe(HourlyFeature):
         self._since_ms: IntArray = self._per_symbol("primary_since_ms", -1)
         self._before: IntArray = self._per_symbol("primary_before", _UNKNOWN)
         self._announced: IntArray = self._per_symbol("announced", _UNKNOWN)
+        self._alert: IntArray = self._per_symbol("alert", 0)
         self._episodes = [Episode(alert_from=int(Severity.INFO)) for _ in self._symbols]
-        self._frame_due = np.full((layers, rows), fill_value=True)
-        self._frames: list[list[TimeframeReading]] = [[_NO_FRAME] * rows for _ in self._steps]
 
     def warmup(self) -> Sequence[Need]:
         """Hourly bars for 21 bars of the longest timeframe: 20 whole ones and the part of one on each side."""
@@ -124,7 +128,6 @@ class MultiTimeframe(HourlyFeature):
         if len(rows) < len(self._symbols):
             close, volume = close[rows], volume[rows]
         self._bar_ms[layer, rows] = end_ms
-        self._frame_due[layer, rows] = True
         complete = ~np.isnan(close[:, -1])
         self._pass_over(layer, rows[~complete])
         if complete.any():
@@ -138,8 +141,11 @@ class MultiTimeframe(HourlyFeature):
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
         rules = self._settings
         close, found = latest_valid(close, BARS)
-        volume, _ = latest_valid(volume, BARS)
         full = found == BARS
+        usual = spot_regime.usual_volume(int(self._bar_ms[layer, rows[0]]), self._steps[layer], _SLOTS)
+        seasonal, _ = latest_valid(volume / usual, BARS)
+        self._seasonal_z[layer, rows] = np.where(full, spot_regime.volume_z(seasonal), np.nan)
+        volume, _ = latest_valid(volume, BARS)
         mean, std, _ = mean_and_std(close)
         price_z = np.where(full, z_score(close[:, -1], mean, std, scale=mean), np.nan)
         volume_z = np.where(full, spot_regime.volume_z(volume), np.nan)
@@ -185,13 +191,17 @@ class MultiTimeframe(HourlyFeature):
         confident &= self._known[rows] >= min(self._settings.alert_min_timeframes, len(self._steps))
         left = self._announced[rows] != primary
         moved = left & (confident | (self._announced[rows] != _LEFT))
-        self._refresh(rows[moved])
         events: list[Event] = []
-        for row, is_confident in zip(rows[moved].tolist(), confident[moved].tolist(), strict=True):
-            events += self._step(row, 0, close_ms)
+        if not moved.any():
+            return events
+        frames = zip(*self._frames_of(rows[moved])(), strict=True)
+        for row, is_confident, told in zip(
+            rows[moved].tolist(), confident[moved].tolist(), frames, strict=True
+        ):
+            events += self._step(row, 0, close_ms, told)
             self._announced[row] = self._primary[row] if is_confident else _LEFT
             if is_confident:
-                events += self._step(row, self._severity(row), close_ms)
+                events += self._step(row, self._severity(row), close_ms, told)
         return events
 
     def _severity(self, row: int) -> Severity:
@@ -199,19 +209,22 @@ class MultiTimeframe(HourlyFeature):
         whole = self._agreement[row] == len(self._steps)
         return Severity.WARNING if whole and self._primary[row] != NEUTRAL else Severity.INFO
 
-    def _step(self, row: int, level: int, now_ms: int) -> list[Event]:
+    def _step(self, row: int, level: int, now_ms: int, frames: Frames) -> list[Event]:
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
-            return self._event(row, now_ms, phase, started_ms, revision)
+            return self._event(row, now_ms, phase, started_ms, revision, frames)
 
         onset_ms = int(self._since_ms[row])
         event = self._episodes[row].step(level, now_ms, make, onset_ms=onset_ms)
+        self._alert[row] = self._episodes[row].peak
         return [] if event is None else [event]
 
-    def _event(self, row: int, now_ms: int, phase: Phase, started_ms: int, revision: int) -> Event:
+    def _event(
+        self, row: int, now_ms: int, phase: Phase, started_ms: int, revision: int, told: Frames
+    ) -> Event:
         symbol, agreement, known = self._symbols[row], int(self._agreement[row]), int(self._known[row])
         primary = NAMES.get(int(self._primary[row]))
         before = NAMES.get(int(self._before[row]))
-        frames = dict(zip(self._timeframes, self._frames_of(np.array([row]))[0], strict=True))
+        frames = dict(zip(self._timeframes, told, strict=True))
         confidence = agreement / known if known else None
         words = primary or "unknown"
         return Event(
@@ -244,29 +257,39 @@ class MultiTimeframe(HourlyFeature):
     def _forget(self, rows: IntArray) -> list[Event]:
         self._standing_of[:, rows], self._state[:, rows] = _WARMING, NEUTRAL
         self._known[rows], self._agreement[rows], self._found[:, rows] = 0, 0, 0
-        self._fraction[:, rows], self._frame_due[:, rows] = np.nan, True
+        self._fraction[:, rows] = np.nan
         self._before[rows], self._primary[rows] = self._primary[rows], _UNKNOWN
         events: list[Event] = []
-        for row in rows.tolist():
-            events += self._step(row, 0, self._now_ms)
+        frames = zip(*self._frames_of(rows)(), strict=True)
+        for row, told in zip(rows.tolist(), frames, strict=True):
+            events += self._step(row, 0, self._now_ms, told)
         self._announced[rows], self._bar_ms[:, rows] = _UNKNOWN, -1
         return events
 
-    def _describe(self, rows: IntArray) -> list[Reading]:
-        columns = zip(
-            self._standing(rows, self._known[rows] > 0),
-            self._frames_of(rows),
-            self._provisional_of(rows),
-            np.any(self._standing_of[:, rows] == _DEGENERATE, axis=0).tolist(),
-            self._found[:, rows].max(axis=0).tolist(),
-            (self._found[:, rows].mean(axis=0) / BARS).tolist(),
-            *(
-                array[rows].tolist()
-                for array in (self._primary, self._agreement, self._known, self._since_ms)
-            ),
-            strict=True,
-        )
-        return [self._reading(row, *values) for row, values in zip(rows.tolist(), columns, strict=True)]
+    def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
+        frames, provisional = self._frames_of(rows), self._provisional_of(rows)
+        standing = self._standing(rows, self._known[rows] > 0)
+        flat = np.any(self._of(self._standing_of, rows) == _DEGENERATE, axis=0)
+        found, alerts = self._of(self._found, rows), self._of(self._alert, rows)
+        columns = [self._of(a, rows) for a in (self._primary, self._agreement, self._known, self._since_ms)]
+        persistence = self._persistence(rows)
+
+        def readings() -> list[Reading]:
+            values = zip(
+                standing(),
+                zip(*frames(), strict=True),
+                provisional(),
+                flat.tolist(),
+                found.max(axis=0).tolist(),
+                (found.mean(axis=0) / BARS).tolist(),
+                alerts.tolist(),
+                *(column.tolist() for column in columns),
+                nullable(persistence),
+                strict=True,
+            )
+            return [self._reading(row, *told) for row, told in zip(rows.tolist(), values, strict=True)]
+
+        return readings
 
     def _reading(
         self,
@@ -277,10 +300,12 @@ class MultiTimeframe(HourlyFeature):
         flat: int,
         n: int,
         coverage: float,
+        alert: int,
         primary: int,
         agreement: int,
         known: int,
         since_ms: int,
+        p_persist: float | None,
     ) -> RegimeReading:
         status, as_of_ms, detail = standing
         if flat and not known:
@@ -294,61 +319,75 @@ class MultiTimeframe(HourlyFeature):
             needed=BARS,
             coverage=coverage,
             detail=detail,
-            alert_level=_SEVERITIES[self._episodes[row].peak],
+            alert_level=_SEVERITIES[alert],
             primary_regime=NAMES[primary] if known else None,
             confidence=agreement / known if known else None,
             agreement_count=agreement,
             timeframes_ok=known,
             primary_since_ms=since_ms if known else None,
+            p_persist_24h=p_persist,
             timeframes=dict(zip(self._timeframes, frames, strict=True)),
             provisional=provisional,
             **dict(zip(self._regime_keys, [frame.regime for frame in frames], strict=True)),
         )
 
-    def _frames_of(self, rows: IntArray) -> list[tuple[TimeframeReading, ...]]:
-        """Readings of every timeframe, one tuple a symbol."""
-        self._refresh(rows)
-        wanted = rows.tolist()
-        return list(zip(*([frames[row] for row in wanted] for frames in self._frames), strict=True))
+    def _persistence(self, rows: IntArray) -> FloatArray:
+        """Probability that each primary regime is the same a day later; NaN unless every timeframe is known."""
+        if self._timeframes != PERSISTENCE_TIMEFRAMES:
+            return np.full(len(rows), np.nan)
+        whole = (self._standing_of[:, rows] == _OK).all(axis=0)
+        age_hours = np.maximum(self._judged_ms[rows] + HOUR_MS - self._since_ms[rows], 0) / HOUR_MS
+        terms = spot_regime.persistence_terms(self._state[:, rows], self._primary[rows], age_hours)
+        return np.where(whole, spot_regime.persistence(terms, _PERSISTENCE), np.nan)
 
-    def _refresh(self, rows: IntArray) -> None:
-        """Make anew the readings of timeframes whose bar closed, many symbols at once."""
-        for layer, frames in enumerate(self._frames):
-            due = rows[self._frame_due[layer, rows]]
-            if due.size:
-                for row, frame in zip(due.tolist(), self._make_frames(layer, due), strict=True):
-                    frames[row] = frame
-                self._frame_due[layer, due] = False
+    def _frames_of(self, rows: IntArray) -> Callable[[], list[list[TimeframeReading]]]:
+        """Readings of every timeframe: for each a list, with one of each symbol."""
+        standing, state, found = (self._of(a, rows) for a in (self._standing_of, self._state, self._found))
+        price_z, volume_z, heat = (self._of(a, rows) for a in (self._price_z, self._volume_z, self._heat))
+        as_of_ms = self._of(self._as_of_ms, rows)
+        seasonal_z = self._of(self._seasonal_z, rows)
 
-    def _make_frames(self, layer: int, rows: IntArray) -> Iterable[TimeframeReading]:
-        speaks = self._standing_of[layer, rows] != _WARMING
-        scored = speaks & ~np.isnan(self._price_z[layer, rows])
-        return map(
-            TimeframeReading,
-            [_STATUS[standing] for standing in self._standing_of[layer, rows].tolist()],
-            [
-                NAMES[state] if shown else None
-                for state, shown in zip(self._state[layer, rows].tolist(), scored.tolist(), strict=True)
-            ],
-            nullable(np.where(scored, self._price_z[layer, rows], np.nan)),
-            nullable(np.where(speaks, self._volume_z[layer, rows], np.nan)),
-            nullable(np.where(scored, self._heat[layer, rows], np.nan)),
-            [
-                as_of_ms if as_of_ms >= 0 else None
-                for as_of_ms in np.where(speaks, self._as_of_ms[layer, rows], -1).tolist()
-            ],
-            self._found[layer, rows].tolist(),
-        )
+        def frames() -> list[list[TimeframeReading]]:
+            speaks = standing != _WARMING
+            scored = speaks & ~np.isnan(price_z)
+            names = np.where(scored, state, _UNKNOWN).tolist()
+            times = np.where(speaks, as_of_ms, -1).tolist()
+            shown = (
+                np.where(scored, price_z, np.nan),
+                np.where(speaks, volume_z, np.nan),
+                np.where(scored, heat, np.nan),
+            )
+            seasonal = np.where(speaks, seasonal_z, np.nan)
+            return [
+                list(
+                    map(
+                        TimeframeReading,
+                        map(_STATUS.__getitem__, standing[layer].tolist()),
+                        map(NAMES.get, names[layer]),
+                        *(nullable(values[layer]) for values in shown),
+                        [None if time < 0 else time for time in times[layer]],
+                        found[layer].tolist(),
+                        nullable(seasonal[layer]),
+                    )
+                )
+                for layer in range(len(self._steps))
+            ]
 
-    def _provisional_of(self, rows: IntArray) -> list[dict[str, Provisional]]:
-        found: list[dict[str, Provisional]] = [{} for _ in rows]
-        for timeframe, fraction, price_z in zip(self._timeframes, self._fraction, self._open_z, strict=True):
-            shown = np.flatnonzero(~np.isnan(fraction[rows]))
-            at = rows[shown]
-            bars = map(Provisional, fraction[at].tolist(), nullable(price_z[at]))
-            for index, bar in zip(shown.tolist(), bars, strict=True):
-                found[index][timeframe] = bar
-        return found
+        return frames
+
+    def _provisional_of(self, rows: IntArray) -> Callable[[], list[dict[str, Provisional]]]:
+        fractions, price_zs = self._of(self._fraction, rows), self._of(self._open_z, rows)
+
+        def provisional() -> list[dict[str, Provisional]]:
+            found: list[dict[str, Provisional]] = [{} for _ in rows]
+            for timeframe, fraction, price_z in zip(self._timeframes, fractions, price_zs, strict=True):
+                at = np.flatnonzero(~np.isnan(fraction))
+                bars = map(Provisional, fraction[at].tolist(), nullable(price_z[at]))
+                for index, bar in zip(at.tolist(), bars, strict=True):
+                    found[index][timeframe] = bar
+            return found
+
+        return provisional
 
     def _save(self) -> Snapshot:
         return {
@@ -368,7 +407,6 @@ class MultiTimeframe(HourlyFeature):
             longer.restore(kept)
         self._seen.restore(state["seen"])
         self._episodes = msgspec.convert(state["episodes"], list[Episode])
-        self._frame_due[:] = True
 
 
 def _capacity(step_ms: int) -> int:

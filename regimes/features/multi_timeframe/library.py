@@ -32,12 +32,12 @@ def classify(
     All of one length, NaN nowhere; 21 bars of the longest timeframe make every timeframe speak. Raises
     DataError for values that are missing, not positive (close) or negative (volume).
     """
-    columns = [np.asarray(values, dtype=np.float64) for values in (close, volume)]
+    prices, volumes = (np.asarray(values, dtype=np.float64) for values in (close, volume))
     times = np.asarray(open_ms, dtype=np.int64)
-    if any(values.shape != times.shape for values in columns) or np.any(np.diff(times) < HOUR_MS):
+    if any(values.shape != times.shape for values in (prices, volumes)) or np.any(np.diff(times) < HOUR_MS):
         raise DataError("close, volume and open_ms must be of one length, and open_ms ascend by hours")
-    if not (np.all(columns[0] > 0) and np.all(columns[1] >= 0) and np.all(np.isfinite(columns))):
+    if not (np.all(prices > 0) and np.all(volumes >= 0) and np.all(np.isfinite((prices, volumes)))):
         raise DataError("close must be positive, volume not negative, both finite; leave missing bars out")
     feature = MultiTimeframe(settings or RegimesSettings(), Universe(("series",), tuple(timeframes)))
-    feature.load(Batch(np.zeros(len(times), dtype=np.int64), times, *columns))
+    feature.load(Batch(np.zeros(len(times), dtype=np.int64), times, prices, volumes))
     return cast("RegimeReading", feature.readings()[0])

@@ -14,6 +14,8 @@ class TimeframeReading(msgspec.Struct, frozen=True, gc=False):
     status: `stale` when too few hours of the newest closed bar were there and the bar before still stands;
     `degenerate` when the price did not move. as_of_ms: close of the bar. n: complete bars found of the 20.
     volume_z is None when the bar had no volume, or too few had; heat then rests on the price alone.
+    volume_z_seasonal: the same after each volume is divided by what its hours of the week usually trade; it
+    enters no state.
     """
 
     status: Status
@@ -23,6 +25,7 @@ class TimeframeReading(msgspec.Struct, frozen=True, gc=False):
     heat: float | None
     as_of_ms: int | None
     n: int
+    volume_z_seasonal: float | None
 
 
 class Provisional(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +39,8 @@ class RegimeReading(Reading, frozen=True, kw_only=True, gc=False):
     """All timeframes of one symbol; each is also a key of its own, such as `1h_regime`.
 
     n: complete bars of the timeframe that has most. confidence: agreement_count / timeframes_ok.
-    provisional: unfinished bars, apart, as they enter no state.
+    provisional: unfinished bars, apart, as they enter no state. p_persist_24h: calibrated probability that the
+    primary regime is the same 24 hours on; None unless 1h, 4h, 1d and 1w are configured and all known.
     """
 
     primary_regime: str | None
@@ -44,6 +48,7 @@ class RegimeReading(Reading, frozen=True, kw_only=True, gc=False):
     agreement_count: int
     timeframes_ok: int
     primary_since_ms: int | None
+    p_persist_24h: float | None
     timeframes: dict[str, TimeframeReading]
     provisional: dict[str, Provisional]
 

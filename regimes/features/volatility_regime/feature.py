@@ -1,6 +1,6 @@
 """The volatility regime of every symbol, live."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 import msgspec
@@ -10,6 +10,7 @@ from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
 from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing
 from regimes.features.latch import Episode, Latch
+from regimes.features.volatility_regime.calibrated import NO_NUMBERS, Calibrated, CalibratedNumbers
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
 from regimes.maths import volatility
 from regimes.maths.stats import FloatArray, IntArray
@@ -27,6 +28,11 @@ class VolatilityReading(Reading, frozen=True, kw_only=True, gc=False):
 
     volatility_24h, baseline_30d: daily figures, fractions. state_since_ms: close of the bar that brought the
     state, at most 48 h before the first bar judged after a start without a snapshot.
+
+    The calibrated layer, None until 480 bars are known: forecast_24h, the forecast realised volatility of the
+    next 24 h, with low and high ends of its 80 % interval; clustering_probability, that it reaches 1.5 times the
+    baseline; p_extreme, that it exceeds the 90th percentile of the symbol's own year, and vol_regime_calibrated,
+    both None until 90 days are known; realised_multiplier, what followed this vol_regime, with its 95 % interval.
     """
 
     vol_regime: str | None
@@ -36,6 +42,16 @@ class VolatilityReading(Reading, frozen=True, kw_only=True, gc=False):
     risk_multiplier: float | None
     state_since_ms: int | None
     n_24h: int
+    forecast_24h: float | None
+    forecast_24h_low: float | None
+    forecast_24h_high: float | None
+    clustering_probability: float | None
+    p_extreme: float | None
+    vol_regime_calibrated: str | None
+    calibrated_since_ms: int | None
+    realised_multiplier: float | None
+    realised_multiplier_low: float | None
+    realised_multiplier_high: float | None
 
 
 class VolatilityRegime(HourlyFeature):
@@ -62,12 +78,14 @@ class VolatilityRegime(HourlyFeature):
         dwell_ms = round(settings.min_dwell_hours * HOUR_MS)
         self._latches = [Latch(dwell_ms=dwell_ms) for _ in self._symbols]
         self._episodes = [Episode(alert_from=1) for _ in self._symbols]
+        self._calibrated = Calibrated(self._symbols, refit=settings.refit_forecast)
 
     def warmup(self) -> Sequence[Need]:
         """30 days of hourly bars, and two more so that the present state has its history."""
         return (Need(kind="candle", span_ms=_HISTORY_BARS * HOUR_MS, timeframe="1h"),)
 
     def _store(self, batch: Batch) -> BoolArray:
+        self._calibrated.take(batch)
         columns = self._bars.columns(batch.open_ms)
         log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
         taken: BoolArray = (columns >= 0) & np.isnan(log_close[batch.rows, columns])
@@ -92,7 +110,9 @@ class VolatilityRegime(HourlyFeature):
         ready = self._ready(rows)
         self._vol[rows], self._base[rows] = np.where(ready, vol, np.nan), np.where(ready, base, np.nan)
         self._peak[rows] = np.fmax(self._peak[rows], self._vol[rows])
-        return self._advance(rows[ready], hour_ms + HOUR_MS) if ready.any() else []
+        events = self._advance(rows[ready], hour_ms + HOUR_MS) if ready.any() else []
+        self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[rows], np.nan_to_num(self._base[rows]))
+        return events
 
     def _advance(self, rows: IntArray, close_ms: int) -> list[Event]:
         """Move the latches of the symbols whose state may change at this bar."""
@@ -177,33 +197,33 @@ class VolatilityRegime(HourlyFeature):
             self._latches[row].level = 0
             events += self._move(row, self._now_ms)
         self._since_ms[rows], self._peak[rows] = -1, np.nan
+        self._calibrated.forget(rows)
         return events
 
     def _ready(self, rows: IntArray) -> BoolArray:
         return (self._n[rows] >= MIN_BASELINE_HOURS) & (self._n_24h[rows] >= MIN_DAY_HOURS)
 
-    def _describe(self, rows: IntArray) -> list[Reading]:
-        vol, base, ready = self._vol[rows], self._base[rows], self._ready(rows)
-        columns = (
-            rows,
-            vol,
-            base,
-            volatility.ratio(vol, base),
-            self._n[rows],
-            self._n_24h[rows],
-            self._level[rows],
-            self._since_ms[rows],
-        )
-        return [
-            self._reading(standing, *values)
-            for standing, *values in zip(
-                self._standing(rows, ready), *(c.tolist() for c in columns), strict=True
-            )
-        ]
+    def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
+        vol, base, ready = self._of(self._vol, rows), self._of(self._base, rows), self._ready(rows)
+        standing = self._standing(rows, ready)
+        counts = [self._of(a, rows) for a in (self._n, self._n_24h, self._level, self._since_ms)]
+        calibrated = self._calibrated.view(rows, self._level[rows])
+
+        def readings() -> list[Reading]:
+            columns = (rows, vol, base, volatility.ratio(vol, base), *counts)
+            return [
+                self._reading(stands, more, *values)
+                for stands, more, *values in zip(
+                    standing(), calibrated(), *(c.tolist() for c in columns), strict=True
+                )
+            ]
+
+        return readings
 
     def _reading(
         self,
         standing: Standing,
+        calibrated: CalibratedNumbers,
         row: int,
         vol: float,
         base: float,
@@ -236,6 +256,7 @@ class VolatilityRegime(HourlyFeature):
             risk_multiplier=self._settings.risk_multipliers[level] if ready else None,
             state_since_ms=since_ms if ready else None,
             n_24h=n_24h,
+            **(calibrated if ready and base > 0 else NO_NUMBERS),
         )
 
     def _save(self) -> Snapshot:
@@ -244,6 +265,7 @@ class VolatilityRegime(HourlyFeature):
             "oldest_square": self._oldest_square().tobytes(),
             "latches": msgspec.to_builtins(self._latches),
             "episodes": msgspec.to_builtins(self._episodes),
+            "calibrated": self._calibrated.snapshot(),
         }
 
     def _oldest_square(self) -> FloatArray:
@@ -259,6 +281,7 @@ class VolatilityRegime(HourlyFeature):
         squares[:, 0] = np.frombuffer(state["oldest_square"])
         self._latches = msgspec.convert(state["latches"], list[Latch])
         self._episodes = msgspec.convert(state["episodes"], list[Episode])
+        self._calibrated.restore(state["calibrated"])
 
 
 def _describe_move(moved: str, vol: float | None, ratio: float | None, hours: float | None) -> str:

@@ -64,6 +64,10 @@ class VolatilitySettings(FeatureSettings):
         ge=0,
         description="hours before a state may be left downwards; lower = more changes",
     )
+    refit_forecast: bool = Field(
+        default=True,
+        description="whether the forecast goes on learning from these symbols; changes no alert",
+    )
     risk_multipliers: tuple[float, float, float, float] = Field(
         default=(0.7, 1.2, 1.8, 2.5),
         description="risk multiplier shown in STABLE, HIGH_VOL, EXPLOSIVE, EXTREME; changes no alert",

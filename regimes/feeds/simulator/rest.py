@@ -105,11 +105,17 @@ class RestCalls:
         start, end = _time(query, "startTime"), _time(query, "endTime")
         last_ms = now_ms if end is None else min(end, now_ms)
         reach = (limit + _MISSING_BARS) * step
-        first_ms = start if start is not None else last_ms - reach
-        if start is not None:
-            last_ms = min(last_ms, start + reach)
-        bars = self._source.bars(venue, listing.id, step, first_ms, last_ms, now_ms)
-        bars = bars.part(0, limit) if start is not None else bars.part(max(0, len(bars) - limit), len(bars))
+        if start is None:
+            bars = self._source.bars(venue, listing.id, step, last_ms - reach, last_ms, now_ms)
+            bars = bars.part(max(0, len(bars) - limit), len(bars))
+        else:
+            bars = self._source.bars(venue, listing.id, step, start, min(last_ms, start + reach), now_ms)
+            while (
+                len(bars) < limit and start + reach < last_ms
+            ):  # before the first bar there is, or an outage
+                reach *= 4
+                bars = self._source.bars(venue, listing.id, step, start, min(last_ms, start + reach), now_ms)
+            bars = bars.part(0, limit)
         return frames.kline_rows(listing, venue, step, bars, now_ms)
 
     def _depth_snapshot(self, venue: Venue, query: Query) -> dict[str, Any]:

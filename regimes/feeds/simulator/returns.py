@@ -51,7 +51,8 @@ def generate(
     returns = sigma * _shocks(profiles, shaping, rng)
     for cascade in shaping.cascades:
         row = int((cascade.onset_ms - open_ms[0]) // HOUR_MS)
-        returns[:, row] = -beta(profiles) * cascade.fall * (1 - cascade.recovery)
+        regained = np.array([cascade.recovery_of(symbol) for symbol in range(symbols)])
+        returns[:, row] = -beta(profiles) * cascade.fall * (1 - regained)
     log_close = np.cumsum(returns, axis=1)
     log_close += np.log([p.price for p in profiles])[:, None] - log_close[:, start_row : start_row + 1]
     close = np.exp(log_close)
@@ -75,14 +76,14 @@ def beta(profiles: Sequence[Profile]) -> FloatArray:
 
 
 def cascade_prices(
-    cascade: Cascade, own_beta: float, hour_open_ms: int, open_: float
+    cascade: Cascade, own_beta: float, recovery: float, hour_open_ms: int, open_: float
 ) -> list[tuple[int, float]]:
     """Where the price of one symbol stands in the cascade's hour: (second of the hour, price) pairs."""
     onset = (cascade.onset_ms - hour_open_ms) // 1000
     low_at = onset + cascade.fall_ms // 1000
     fall = own_beta * cascade.fall
     marks = [(0, 0.0), (max(1, onset // 2), 0.03), (onset, 0.0), (low_at, -1.0)]
-    marks += [((low_at + 3599) // 2, -1.0 + 1.1 * cascade.recovery), (3599, -1.0 + cascade.recovery)]
+    marks += [((low_at + 3599) // 2, -1.0 + 1.1 * recovery), (3599, -1.0 + recovery)]
     return [(at, open_ * float(np.exp(fall * part))) for at, part in marks]
 
 

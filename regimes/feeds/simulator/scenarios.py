@@ -15,6 +15,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 
 _CASCADE_AFTER_MS: Final = 3 * MINUTE_MS
 _CASCADE_ROOM_MS: Final = 20 * MINUTE_MS
+_STRAY_RECOVERY: Final = 1.5
 _EXPLOSION_HOURS: Final = 24
 _BREAK_HOURS: Final = 72
 
@@ -24,12 +25,18 @@ class Cascade:
     """A fall fed by liquidations, all within one hour.
 
     fall: log return of a market of unit beta from onset to its low; recovery: share of it regained by the hour's end.
+    stray: place of a symbol that falls with the others and ends the hour above where it began.
     """
 
     onset_ms: int
     fall_ms: int = 7 * MINUTE_MS
     fall: float = 0.055
     recovery: float = 0.45
+    stray: int | None = None
+
+    def recovery_of(self, symbol: int) -> float:
+        """The share of its fall that one symbol regains."""
+        return _STRAY_RECOVERY if symbol == self.stray else self.recovery
 
 
 @dataclass(slots=True)
@@ -53,7 +60,9 @@ def shape(scenario: Scenario, first_hour_ms: int, hours: int, symbols: int, star
     shaping = Shaping(np.ones(hours), np.zeros(hours), np.ones((symbols, hours)), np.zeros((symbols, hours)))
     now = (start_ms - first_hour_ms) // HOUR_MS
     if scenario in {"cascade", "mixed"}:
-        shaping.cascades.append(Cascade(_cascade_onset(start_ms)))
+        # One symbol goes its own way, so that a correlation breaks at the first close and not only days later.
+        stray = 1 if scenario == "mixed" and symbols > 1 else None
+        shaping.cascades.append(Cascade(_cascade_onset(start_ms), stray=stray))
     if scenario in {"funding-spike", "mixed"}:
         _spike_premium(shaping, start_ms, first_hour_ms)
     if scenario in {"vol-explosion", "mixed"}:

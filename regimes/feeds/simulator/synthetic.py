@@ -154,7 +154,7 @@ class SyntheticMarket:
                 which,
                 self._listings[venue][symbol_id],
                 self._hours.premium[which] if venue == "usdm" else np.zeros(len(self._hours.open_ms)),
-                [(c, float(beta([self._profiles[which]])[0])) for c in self._cascades],
+                [(c, float(beta([self._profiles[which]])[0]), c.recovery_of(which)) for c in self._cascades],
                 (self._seed, crc32(symbol_id.encode())),
             )
             self._series[venue, symbol_id] = series
@@ -166,7 +166,7 @@ def _series(
     which: int,
     item: Listing,
     premium: FloatArray,
-    cascades: Sequence[tuple[Cascade, float]],
+    cascades: Sequence[tuple[Cascade, float, float]],
     key: tuple[int, int],
 ) -> Series:
     """Lay one symbol's hours out as the exchange rounds them, `premium` above spot."""
@@ -176,9 +176,9 @@ def _series(
         for column in (hours.open, hours.high, hours.low, hours.close)
     )
     knots: dict[int, Knots] = {}
-    for cascade, own_beta in cascades:
+    for cascade, own_beta, recovery in cascades:
         row = int((cascade.onset_ms - hours.open_ms[0]) // HOUR_MS)
-        marks = cascade_prices(cascade, own_beta, int(hours.open_ms[row]), float(open_[row]))
+        marks = cascade_prices(cascade, own_beta, recovery, int(hours.open_ms[row]), float(open_[row]))
         prices = [round(price, decimals) for _, price in marks]
         knots[int(hours.open_ms[row])] = Knots([at for at, _ in marks], prices)
         high[row], low[row], close[row] = max(prices), min(prices), prices[-1]

@@ -1,5 +1,6 @@
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import pytest
@@ -188,3 +189,23 @@ def test_success_gives_chat_and_message() -> None:
     for odd in ({"ok": True}, {"ok": True, "result": True}, {"ok": True, "result": {"message_id": "8"}}, b""):
         reply = TARGET.reply(answer(200, odd), now_s=0)
         assert (reply.verdict, reply.provider_message_id) == (Verdict.DELIVERED, None)
+
+
+@pytest.mark.parametrize("kind", ["telegram_markdownv2", "telegram_markdownv2_code"])
+def test_what_markdown_would_have_to_escape_is_read_as_it_was_written(
+    kind: str, vectors: dict[str, Any]
+) -> None:
+    for text, _ in vectors[kind]:
+        told = msgspec.structs.replace(message(), why=text)
+        assert f"Why: {text.strip()}" in read(html_text(told))
+        assert f"Why: {text.strip()}" in plain_text(told)
+
+
+def test_an_address_with_brackets_and_backslashes_is_the_address_of_its_button(
+    vectors: dict[str, Any],
+) -> None:
+    for address, _ in vectors["telegram_markdownv2_link"]:
+        told = msgspec.structs.replace(message(), links=(Link("View on dashboard", address),))
+        _, sent = built(told)
+        ((button,),) = sent["reply_markup"]["inline_keyboard"]
+        assert unquote(button["url"]) == address

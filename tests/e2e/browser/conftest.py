@@ -10,24 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from bench.page import FLAGS
 from tests.e2e.browser.service import ROOT, Exchange, Receiver, Service, until
 
 CHROMIUM = (
     os.environ.get("REGIMES_TEST_BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
 SCREENSHOTS = ROOT / "build" / "screenshots"
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-TIMEOUT_MS = 15_000
+# How long anything may take on a machine that is busy with other tests; nothing waits that long on a calm one.
+TIMEOUT_MS = 30_000
+
+
+TEST_TIMEOUT_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each step has its own limit, which says what was waited for; the one of the whole test only ends what hangs."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
 @pytest.fixture(scope="package")
@@ -36,8 +39,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip(
             "no Chromium found: install the package chromium, or set REGIMES_TEST_BROWSER to its path"
         )
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield chromium
         chromium.close()
 

@@ -30,6 +30,12 @@ def opened(page: Page, path: str = "/") -> Page:
     return page
 
 
+def settled(page: Page) -> Page:
+    """Wait until nothing moves: a banner that fades in has no contrast half-way."""
+    page.wait_for_function("() => document.getAnimations().every((each) => each.playState === 'finished')")
+    return page
+
+
 def rows(page: Page) -> Locator:
     """The rows of the event list."""
     return page.locator(".events [role=listitem]")

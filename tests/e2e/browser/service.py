@@ -10,18 +10,19 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent.parent.parent
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 180.0
 LOOK_S = 0.05
 # Enough that each test that wants a new cascade has a symbol of its own.
 SYMBOLS = tuple(
-    f"{base}/USDT" for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT")
+    f"{base}/USDT"
+    for base in ("BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "LINK", "LTC", "AVAX", "DOT", "UNI")
 )
 _PORTS = iter(range(20_000 + os.getpid() % 5_000, 32_000))
 
@@ -44,10 +45,13 @@ def until(holds: Callable[[], Any], what: str, timeout_s: float = STARTS_WITHIN_
     return answer
 
 
-def ask(url: str, body: Any = None, method: str | None = None) -> Any:
+def ask(
+    url: str, body: Any = None, method: str | None = None, headers: Mapping[str, str] | None = None
+) -> Any:
     """GET, or POST a JSON body; the JSON of the answer."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310
+    sent = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, sent, method=method)  # noqa: S310
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  # loopback only
         return json.load(answer)
 
@@ -230,6 +234,13 @@ class Service:
         self._process.assert_alive()
         try:
             return bool(self.get("/api/status")["state"] == "live")
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def answers(self) -> bool:
+        """Whether the web server listens."""
+        try:
+            return bool(self.text("/healthz"))
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
 

@@ -1,15 +1,16 @@
 """axe-core finds about half of what can be wrong; the rest is checked by hand here."""
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened
-from tests.e2e.browser.service import ROOT
+from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened, rows, settled
+from tests.e2e.browser.service import ROOT, Service
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 WIDTHS = (360, 768, 1440, 3840)
@@ -21,6 +22,9 @@ PAIRS = [
     ("--quiet", "--ground", 4.5),
     ("--up", "--panel", 3.0),
     ("--down", "--panel", 3.0),
+    *((f"--{way}", f"--{way}-ground", 4.5) for way in ("up", "down")),
+    *((f"--{severity}", "--panel", 4.5) for severity in ("info", "warning", "critical")),
+    *((f"--edge-{state}", f"--band-{state}", 4.5) for state in ("high", "explosive", "extreme")),
     *((f"--{level}", f"--{level}-ground", 4.5) for level in ("calm", "info", "warning", "critical", "off")),
 ]
 
@@ -34,12 +38,13 @@ def test_axe_finds_nothing(page: Page, path: str, theme: str) -> None:
         page.locator(".events .row").first.click()
         page.locator("#chart summary").click()
         expect(page.locator(".detail li, .detail p").first).to_be_visible()
-    page.evaluate(AXE)
+    settled(page).evaluate(AXE)
     found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    assert [_told(violation) for violation in found] == []
+    assert [told(violation) for violation in found] == []
 
 
-def _told(violation: dict[str, Any]) -> str:
+def told(violation: dict[str, Any]) -> str:
+    """One finding of axe in a line."""
     where = "; ".join(
         node["html"][:120] + " " + str(node.get("failureSummary", ""))[-200:]
         for node in violation["nodes"][:3]
@@ -109,12 +114,15 @@ def test_colours_that_axe_cannot_see_have_contrast(page: Page, theme: str) -> No
 
 
 def _rgb(page: Page, name: str) -> list[float]:
+    """The colour of a custom property, laid over a panel where light shines through."""
     text = page.evaluate(
         "(name) => { const n = document.createElement('i'); n.style.color = `var(${name})`; document.body.append(n);"
         " const c = getComputedStyle(n).color; n.remove(); return c; }",
         name,
     )
-    return [float(each) for each in re.findall(r"[\d.]+", text)[:3]]
+    *rgb, share = [*(float(each) for each in re.findall(r"[\d.]+", text)), 1.0][:4]
+    below = [0.0] * 3 if share == 1 else _rgb(page, "--panel")
+    return [share * one + (1 - share) * other for one, other in zip(rgb, below, strict=True)]
 
 
 def _contrast(one: list[float], other: list[float]) -> float:
@@ -191,6 +199,39 @@ def test_screen_readers_hear_events_politely_and_are_interrupted_once_by_a_criti
     heard = page.evaluate("window.heard")
     assert heard["loud"] == 1
     assert 1 <= heard["polite"] <= 2
+
+
+def test_screen_readers_hear_of_the_market_and_of_a_line_that_is_down(page: Page) -> None:
+    opened(page)
+    page.evaluate("""async () => {
+      const { market, take, takeFeatures } = await import('/js/store.js');
+      const before = market.features.market.state;
+      const state = before === 'ACTIVE' ? 'CRISIS' : 'ACTIVE';
+      takeFeatures({ ...structuredClone(market.features), market: { ...market.features.market, state } });
+      take({ kind: 'link', state: 'reconnecting', since: Date.now() });
+    }""")
+    expect(page.locator("#polite")).to_have_text(re.compile("The market is now (ACTIVE|CRISIS)"))
+    expect(page.locator("#polite")).to_contain_text("reconnecting to the service")
+
+
+def test_times_are_local_with_utc_on_hover_and_digits_have_one_width(
+    browser: Browser, service: Service
+) -> None:
+    context = browser.new_context(base_url=service.url, timezone_id="Asia/Kolkata", locale="en-GB")
+    page = opened(context.new_page())
+    rows(page).first.locator("button").first.click()
+    times = page.locator("time").evaluate_all("all => all.map((n) => [n.dateTime, n.title, n.textContent])")
+    assert times
+    for moment, title, shown in times:
+        utc = datetime.fromisoformat(moment)
+        assert title == utc.strftime("%Y-%m-%d %H:%M:%S UTC")
+        assert (utc + timedelta(hours=5, minutes=30)).strftime("%H:%M") in shown
+    for place in (".card .price", ".events time", ".frames td", ".strip .number", ".readout"):
+        assert (
+            page.locator(place).first.evaluate("n => getComputedStyle(n).fontVariantNumeric")
+            == "tabular-nums"
+        )
+    context.close()
 
 
 def test_nothing_flashes_and_nothing_moves_for_those_who_asked_for_stillness(page: Page) -> None:

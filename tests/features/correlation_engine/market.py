@@ -65,7 +65,7 @@ def run(
 
 
 def as_bytes(outputs: Sequence[Output]) -> list[bytes]:
-    return [msgspec.msgpack.encode(output) for output in outputs]
+    return [msgspec.msgpack.encode(output, enc_hook=list) for output in outputs]
 
 
 def hour_of(text: str) -> int:

@@ -5,12 +5,14 @@ import pytest
 
 from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.market import Market, SmallMarket
-from regimes.features.correlation_engine.pairs import PANEL_HOURS
+from regimes.features.correlation_engine.pairs import NO_BREAK, PANEL_HOURS
+from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.maths.correlation import FloatArray
 from regimes.windows.panel import ReturnPanel
 from tests.features.correlation_engine.market import START_HOUR, apart_from, closes, together
 
 ROWS = 6
+SETTINGS = CorrelationSettings()
 EVERY = tuple(index.astype(np.int64) for index in np.triu_indices(ROWS, 1))
 
 
@@ -33,10 +35,10 @@ def assert_same(large: Market, small: Market) -> None:
     np.testing.assert_allclose(large.matrix(), small.matrix(), atol=1e-9)
     np.testing.assert_array_equal(large.known(), small.known())
     np.testing.assert_array_equal(large.flat(), small.flat())
-    candidates = set(zip(*(index.tolist() for index in large.candidates(0.3)), strict=True))
-    strong = expected.strength >= 0.3
-    assert candidates >= set(zip(EVERY[0][strong].tolist(), EVERY[1][strong].tolist(), strict=True))
-    weak = expected.strength < 0.3 - 1e-7
+    candidates = set(zip(*(index.tolist() for index in large.candidates(SETTINGS)), strict=True))
+    broken = expected.levels(SETTINGS) > NO_BREAK
+    assert candidates >= set(zip(EVERY[0][broken].tolist(), EVERY[1][broken].tolist(), strict=True))
+    weak = expected.strength < 0.3 - 1e-2
     assert not candidates & set(zip(EVERY[0][weak].tolist(), EVERY[1][weak].tolist(), strict=True))
 
 

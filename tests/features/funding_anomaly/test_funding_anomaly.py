@@ -46,7 +46,9 @@ class Settling:
         return found[0]
 
     def said(self) -> bytes:
-        return msgspec.json.encode([[output.readings, output.events] for output in self.outputs])
+        return msgspec.json.encode(
+            [[output.readings, output.events] for output in self.outputs], enc_hook=list
+        )
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

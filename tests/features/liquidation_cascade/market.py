@@ -77,4 +77,6 @@ class Market:
         return [e for e in self.events if e.symbol == symbol and phase in {None, e.phase}]
 
     def said(self) -> bytes:
-        return msgspec.json.encode([[output.readings, output.events] for output in self.outputs])
+        return msgspec.json.encode(
+            [[output.readings, output.events] for output in self.outputs], enc_hook=list
+        )

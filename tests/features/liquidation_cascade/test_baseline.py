@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from regimes.events import Event, Phase
+from regimes.events import Event, Phase, Severity
 from regimes.features.liquidation_cascade.baseline import HOURS, QUANTILES, Baseline
 from regimes.features.liquidation_cascade.tracker import Tracker
 from tests.features.liquidation_cascade.market import BTC, DAY, ETH, HOUR, MINUTE, Market, gap, liquidation
@@ -64,19 +64,24 @@ def test_a_late_liquidation_counts_in_its_own_hour_and_one_too_old_nowhere() -> 
     baseline = filled([0] * 24)
     baseline.add(FIRST * HOUR, 700)
     assert baseline.bounds() == filled([700, *[0] * 23]).bounds()
-    before = baseline.snapshot()
+    before = baseline.past(), baseline.present_cents
     baseline.add((FIRST - HOURS) * HOUR, 10**6)
-    assert baseline.snapshot() == before
+    assert (baseline.past(), baseline.present_cents) == before
 
 
 def test_a_snapshot_goes_on_as_if_never_interrupted() -> None:
     whole = filled(list(range(300)))
     cut = Baseline(24)
-    cut.restore(filled(list(range(200))).snapshot())
+    half = filled(list(range(200)))
+    cut.restore(half.past(), half.present_cents)
     for n in range(200, 300):
         cut.add((FIRST + n) * HOUR, n)
         cut.close(FIRST + n, watched=True)
-    assert (cut.bounds(), cut.snapshot()) == (whole.bounds(), whole.snapshot())
+    assert (cut.bounds(), cut.past(), cut.present_cents) == (
+        whole.bounds(),
+        whole.past(),
+        whole.present_cents,
+    )
 
 
 def busy(market: Market, hours: int, usd: float) -> None:
@@ -118,6 +123,41 @@ def test_an_open_cascade_is_updated_when_it_becomes_unusual_with_the_liquidation
     assert [relative for _, relative in new] == sorted({r for _, r in new if r is not None})
     market.wait(DAY)
     assert told(market.events)[-1] == (Phase.CLOSED, 5)
+
+
+@pytest.mark.parametrize("least", [None, 3, 5])
+def test_few_dollars_are_an_event_from_the_liquidation_on_that_makes_them_unusual_enough(
+    least: int | None,
+) -> None:
+    market = Market(alert_from_relative=least)
+    busy(market, 6, 2_000)
+    busy(market, 30, 1_000)
+    unusual_from = opened_at = None
+    for n in range(1, 61):
+        events = market.send(liquidation(market.now + n, 100))
+        if unusual_from is None and least and (market.reading().severity_relative or 0) >= least:
+            unusual_from = n
+        if opened_at is None and [e for e in events if e.symbol == BTC]:
+            opened_at = n
+    assert opened_at == unusual_from
+    assert bool(opened_at) is bool(least)
+
+
+def test_an_event_of_few_dollars_says_so_and_ends_as_any_other() -> None:
+    market = Market((BTC,), alert_from_relative=4, market_multiple=1e6)
+    busy(market, 6, 2_000)
+    busy(market, 30, 1_000)
+    opened, *_ = market.send(*(liquidation(market.now + n, 500) for n in range(1, 41)))
+    assert (opened.phase, opened.severity) == (Phase.OPENED, Severity.WARNING)
+    assert (opened.data["basis"], opened.data["peak_severity"]) == ("relative", 0)
+    assert "relative severity 4 of 5 >= 4" in opened.why or "relative severity 5 of 5 >= 4" in opened.why
+    assert "Severity 0 of 5 at its peak" in opened.description
+    large = market.send(*(liquidation(market.now + 100 + n, 50_000) for n in range(1, 21)))
+    assert (large[-1].severity, large[-1].data["basis"]) == (Severity.CRITICAL, "absolute")
+    market.wait(DAY)
+    states = market.of(BTC)
+    assert states[-1].phase is Phase.CLOSED
+    assert [state.revision for state in states] == list(range(len(states)))
 
 
 def test_a_cascade_that_nothing_can_be_compared_with_says_so() -> None:

@@ -1,0 +1,1 @@
+"""`regimes load-test`: so much market, so many viewers and receivers, and whether the service keeps up."""

@@ -1,0 +1,5 @@
+"""`regimes report`."""
+
+from regimes.commands.report.run import execute
+
+__all__ = ["execute"]

@@ -1,0 +1,5 @@
+"""`regimes score`."""
+
+from regimes.commands.score.run import execute
+
+__all__ = ["execute"]
