@@ -40,7 +40,7 @@ async def _live(config: Path) -> float:
     """Seconds until `regimes run` has its history and all its connections."""
     began = time.monotonic()
     async with service(config) as program:
-        await program.logs("warmed_up")
+        # The last lines are dialled once the history is in.
         await program.logs("stream_connected", LINES)
         return time.monotonic() - began
 

@@ -102,6 +102,7 @@ def _print_lines(done: Replay) -> None:
     for item in done.events:
         line = {
             **msgspec.to_builtins(body(item.event)),
+            "at": iso_utc(item.ts_ms),
             "decisions": [
                 {"endpoint": one.endpoint, "action": one.action, "reason": one.reason, "words": one.words}
                 for one in answers[item.event.id, item.event.revision]
@@ -127,6 +128,7 @@ def _print_tables(shown: Console, source: Source, done: Replay, *, everything: b
         f"{done.observations:,} observations, {len(done.events):,} events, {len(done.messages):,} messages "
         f"({len(done.messages) / weeks:.1f} a week)",
         highlight=False,
+        soft_wrap=True,
     )
     for (kind, reason), count in sorted(done.rejected.items()):
         shown.print(f"refused: {count} {kind} ({reason})", highlight=False)

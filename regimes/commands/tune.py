@@ -93,6 +93,7 @@ def _print(shown: Console, found: Tuned, budget: float) -> None:
         f"{found.present.moves} large moves, {found.present.deleveragings} hours of deleveraging; "
         f"of messages at random times {percent(found.by_chance, 0)} would be useful",
         highlight=False,
+        soft_wrap=True,
     )
     best = sorted((one for one in found.tried if one.is_best), key=lambda one: one.merit.a_week)
     title = "Frontier: nothing tried rings less and catches as much"
@@ -113,6 +114,7 @@ def _print(shown: Console, found: Tuned, budget: float) -> None:
     shown.print(
         f"chosen by the whole span, at most {budget:g} messages a week: {_words(found.chosen)}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -67,7 +67,7 @@ class RestBudget:
             self._pause(asked, status)
 
     def _count(self, text: str | None) -> None:
-        if text is None or not text.isdigit():
+        if text is None or not text.isdecimal():
             return
         self.used_weight = int(text)
         if self.used_weight >= self._limit:

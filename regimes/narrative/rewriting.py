@@ -120,10 +120,10 @@ class Rewriter:
     def _open(self) -> Any:
         import openai  # noqa: PLC0415  # only with the extra
 
-        key = self._settings.api_key
+        key, url = self._settings.api_key, self._settings.base_url
         self._client = openai.AsyncOpenAI(
             api_key=key.get_secret_value() if key else "",
-            base_url=self._settings.base_url or None,
+            base_url=url.get_secret_value() or None if url else None,
             timeout=self._settings.timeout_seconds,
             max_retries=0,
         )

@@ -22,10 +22,10 @@ class NarrativeSettings(BaseModel):
         description="Key of a language model's service that rewrites the paragraphs (OPENAI_API_KEY); needs the extra "
         "regimes[narrative]. Without one the fixed rules alone speak.",
     )
-    base_url: str | None = Field(
+    base_url: SecretStr | None = Field(
         default=None,
         description="Address of any server that speaks the same protocol (OPENAI_BASE_URL), such as "
-        "http://127.0.0.1:11434/v1; empty = OpenAI's own.",
+        "http://127.0.0.1:11434/v1, with its password where it wants one; empty = OpenAI's own.",
     )
     model: str = Field(
         default="gpt-4o-mini", min_length=1, description="Name of the model, as its service knows it."

@@ -80,9 +80,9 @@ def tune(
     budget: messages a week that are not to be exceeded. folds: parts of the span; each but the first is judged with what those before it
     would have chosen. workers: processes. Raises ConfigError for a grid or a span that cannot be used, DataError as the source.
     """
+    points, single = variants(settings, grid), one_by_one(settings, grid)
     stretch = choose_stretch(source, settings, from_ms, to_ms, symbols=symbols, features=installed())
     edges = _edges(stretch, folds)
-    points, single = variants(settings, grid), one_by_one(settings, grid)
     swept = sweep(source, stretch, [*points, *single], workers=workers, done=done)
     found = targets(source, stretch.universe.symbols, stretch.from_ms, stretch.to_ms)
     told = [swept.of(point).judged.messages for point in points]

@@ -225,10 +225,12 @@ class Service:
     async def stop(self, *, within_s: float = 15.0) -> int:
         """End it in order; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(within_s):
-            code = await self.process.wait()
-            await self._reading
-        return code
+        try:
+            async with asyncio.timeout(within_s):
+                await self._reading
+        except TimeoutError:
+            raise AssertionError(f"did not stop:\n{''.join(self.noise)}\n{self.said[-20:]}") from None
+        return await self.process.wait()
 
     async def _read(self) -> None:
         async for raw in await self.process.output():

@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from regimes.clock import SystemClock
 from regimes.delivery.channel import Channel, open_channels
@@ -89,4 +90,8 @@ async def test_a_hanging_endpoint_does_not_keep_it_from_the_next() -> None:
 
 async def test_with_nobody_to_tell_it_is_only_logged() -> None:
     channels: tuple[Channel, ...] = ()
-    await Emergency(channels, SystemClock()).send(FULL)
+    with capture_logs() as lines:
+        await Emergency(channels, SystemClock()).send(FULL)
+    assert [(line["log_level"], line["event"], line["why"]) for line in lines] == [
+        ("error", "emergency", "the disk is full")
+    ]

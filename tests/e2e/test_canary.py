@@ -34,6 +34,7 @@ def canaries(*, webhooks: str, database: str) -> dict[str, str]:
         "WEBHOOK_SECRET": "whsec_Y0FuQXJZLXNpZ25pbmcta2V5LTAxMjM0NTY3",
         "DB_URL": database,
         "OPENAI_API_KEY": f"{CANARY}-narrative-key-{'x' * 24}",
+        "OPENAI_BASE_URL": f"http://user:{CANARY}-password@127.0.0.1:9/v1",
         "REGIMES__WEB__TOKEN": f"{CANARY}-dashboard-token-{'x' * 24}",
         "REGIMES__WEB__METRICS_TOKEN": f"{CANARY}-metrics-token-{'x' * 24}",
         **dict.fromkeys(WEBHOOKS, webhooks),
@@ -88,7 +89,6 @@ async def test_no_secret_is_seen_while_everything_fails(tmp_path: Path, *, to_fi
             ),
             LOG_LEVEL="DEBUG",
             REGIMES__DELIVERY__ALLOW_CIDRS="127.0.0.1/32",
-            OPENAI_BASE_URL="http://127.0.0.1:9/v1",
             REGIMES__LIQUIDATION__CASCADE_THRESHOLD_USD="1000000",
             **({"LOG_FILE": str(log)} if to_file else {}),
         )
@@ -111,7 +111,6 @@ async def test_no_secret_is_seen_in_what_the_commands_print(tmp_path: Path) -> N
                 webhooks=webhooks, database=f"postgresql://user:{CANARY}-password@127.0.0.1:9/regimes"
             ),
             REGIMES__DELIVERY__ALLOW_CIDRS="127.0.0.1/32",
-            OPENAI_BASE_URL="http://127.0.0.1:9/v1",
             REGIMES__DELIVERY__TIMEOUT_SECONDS="2",
         )
         for line in ("check-config", "doctor", "events", "test-webhooks --type REGIME_SHIFT"):

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from regimes.feeds.budget import Pace, RestBudget, RestPausedError
 
@@ -104,6 +104,7 @@ async def test_a_pace_says_so_at_once_when_the_next_turn_is_too_far_away() -> No
     assert await pace.turn(10.0)
 
 
+@example("\u00b9", 200)  # a digit to Unicode, no number to int()
 @given(st.text(max_size=12), st.sampled_from([200, 418, 429, 500, 503]))
 def test_no_header_breaks_the_reader(text: str, status: int) -> None:
     rest = budget(Hands())

@@ -149,3 +149,26 @@ async def test_cancelled_at_any_moment_of_opening_nothing_is_left_behind(moment:
         assert opening.cancelled()
         left = {task for task in asyncio.all_tasks() - before if "RequestHandler" not in repr(task)}
         assert not left
+
+
+async def test_a_cancellation_in_the_moment_of_connecting_is_not_forgotten() -> None:
+    async with loopback() as (exchange, clock):
+        venue = Venue("binanceusdm", quick(exchange), clock, sets_clock=False)
+        venue.exchange.tap = Silent()
+        connection = Connection(
+            venue.exchange, venue.exchange.get_ws_url("linear", "market") + "/0", ["!forceOrder@arr"]
+        )
+        client = connection._client
+        connect = client.create_connection
+
+        async def connect_and_cancel(session: Any) -> Any:
+            made = await connect(session)
+            opening.cancel()
+            return made
+
+        client.create_connection = connect_and_cancel
+        opening = asyncio.create_task(connection.open(5.0))
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+        await connection.close()
+        await venue.close()

@@ -23,7 +23,7 @@ ANSWER = "ASSET_A: volatility now stands at HIGH_VOL, {numbers}."
 
 
 def settings(**changes: Any) -> NarrativeSettings:
-    return NarrativeSettings(**{"api_key": SecretStr("key"), "base_url": BASE, **changes})
+    return NarrativeSettings(**{"api_key": SecretStr("key"), "base_url": SecretStr(BASE), **changes})
 
 
 def answer(words: object, status: int = 200) -> httpx.Response:

@@ -64,7 +64,7 @@ class DiscordTarget:
             return _rate_limited(response, said, now_s)
         if 200 <= response.status < 300:
             message_id = (said or {}).get("id")
-            known = message_id if isinstance(message_id, str) and message_id.isdigit() else None
+            known = message_id if isinstance(message_id, str) and message_id.isdecimal() else None
             return Reply(
                 verdict=Verdict.DELIVERED, provider_message_id=known, hold_s=_empty_bucket_s(response)
             )

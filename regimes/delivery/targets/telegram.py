@@ -124,7 +124,7 @@ def _message_in(chat_id: str, edit: str | None) -> int | None:
     chat, _, message_id = (edit or "").partition("/")
     # A channel may be configured by its @name; its messages come back with a number.
     same = chat == chat_id or chat_id.startswith("@")
-    return int(message_id) if same and message_id.isdigit() else None
+    return int(message_id) if same and message_id.isdecimal() else None
 
 
 def _escape(text: str) -> Iterator[str]:

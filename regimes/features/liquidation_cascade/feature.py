@@ -183,6 +183,8 @@ class LiquidationCascade(Feature):
             self._refresh_zones()
         told, events = [], []
         for tracker in self._everyone():
+            if self.quiet and tracker.is_idle and not len(tracker.window):
+                continue
             if tracker.dirty or tracker.is_due(self._now_ms):
                 event = self._step(tracker)
                 facts = self._facts(tracker)
