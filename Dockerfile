@@ -7,10 +7,10 @@ WORKDIR /build
 COPY config/deploy/requirements.txt config/deploy/build-requirements.txt config/deploy/
 RUN python -m venv --without-pip /opt/regimes \
     && python -m venv /opt/tools \
-    && /opt/tools/bin/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: \
-        -r config/deploy/build-requirements.txt \
-    && /opt/tools/bin/python -m pip --python /opt/regimes/bin/python install --quiet --require-hashes --no-deps \
-        --only-binary :all: -r config/deploy/requirements.txt
+    && /opt/tools/bin/python -m pip install --quiet --no-compile --require-hashes --no-deps \
+        --only-binary :all: -r config/deploy/build-requirements.txt \
+    && /opt/tools/bin/python -m pip --python /opt/regimes/bin/python install --quiet --no-compile --require-hashes \
+        --no-deps --only-binary :all: -r config/deploy/requirements.txt
 # Some libraries bring the symbols their makers debug with: 60 MB. What strips them stays in this stage.
 # hadolint ignore=DL3008
 RUN command -v strip >/dev/null || { apt-get update \
@@ -22,7 +22,7 @@ COPY static static
 COPY regimes regimes
 RUN PATH=/opt/tools/bin:$PATH /opt/tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation \
         --wheel-dir /build/wheel . \
-    && /opt/tools/bin/python -m pip --python /opt/regimes/bin/python install --quiet --no-deps --no-index \
+    && /opt/tools/bin/python -m pip --python /opt/regimes/bin/python install --quiet --no-compile --no-deps --no-index \
         /build/wheel/*.whl \
     && /opt/regimes/bin/python config/deploy/slim.py \
     && cp config/deploy/healthcheck.py /opt/regimes/

@@ -106,6 +106,10 @@ class Build:
             (stage.folder / part).mkdir(parents=True)
         for command in ("python", "python3"):
             (stage.layer / "usr/local/bin" / command).symlink_to(self._python)
+        # An environment looks for its library beside /usr/local/bin, where a base image has it.
+        (library,) = (self._python.parent.parent / "lib").glob("python3.*")
+        (stage.layer / "usr/local/lib").mkdir()
+        (stage.layer / "usr/local/lib" / library.name).symlink_to(library)
         # The interpreter may live in a folder that only root may enter.
         for parent in self._python.resolve().parents:
             if not parent.stat().st_mode & 0o001:
