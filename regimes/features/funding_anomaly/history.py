@@ -68,11 +68,11 @@ class History:
 
     def blocks_8h(self) -> npt.NDArray[np.float64]:
         """Mean rates of each eight hours of the window and the one before, oldest first."""
-        times = np.frombuffer(self.times, dtype=np.int64)
-        return eight_hourly(times, self._all_rates_8h(), np.frombuffer(self.hours))
+        times = np.array(self.times)
+        return eight_hourly(times, self._all_rates_8h(), np.array(self.hours))
 
     def _all_rates_8h(self) -> npt.NDArray[np.float64]:
-        return np.frombuffer(self.rates) * (8.0 / np.frombuffer(self.hours))
+        return np.array(self.rates) * (8.0 / np.array(self.hours))
 
     def _first(self) -> int:
         """Place of the first settlement of the window."""
