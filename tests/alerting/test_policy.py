@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from regimes.alerting.policy import Policy
+from regimes.alerting.policy import DIGEST_LIMIT, Policy, describe
 from regimes.alerting.records import Action, Dispatch, Reason, Route, Silence
 from regimes.alerting.settings import AlertingSettings
 from regimes.events import Event, EventType, Phase, Severity
@@ -381,3 +381,60 @@ def test_snapshot_and_restore_anywhere_equals_never_stopping(
         expected, actual = whole.decide(asked, at), first.decide(asked, at)
         assert msgspec.json.encode(actual) == msgspec.json.encode(expected)
         assert msgspec.json.encode(first.tick(at)) == msgspec.json.encode(whole.tick(at))
+
+
+def test_other_settings_count_from_then_on_and_an_endpoint_that_is_gone_is_forgotten() -> None:
+    other = Route(endpoint="other", sources=frozenset({"ALL"}), minimum=Severity.WARNING)
+    subject = policy((CHAT, other), cooldown_minutes=60)
+    subject.decide(event(), START)
+    assert describe(subject.state) == {"chat": {"open": 1, "held": 0}, "other": {"open": 1, "held": 0}}
+    loud = Route(endpoint="chat", sources=frozenset({"ALL"}), minimum=Severity.INFO)
+    subject.change(AlertingSettings(cooldown_minutes=0), [loud])
+    assert describe(subject.state) == {"chat": {"open": 1, "held": 0}}
+    again = event("ETH/USDT", Severity.INFO, started=START + 1)
+    assert reasons(subject, (again, START + 1)) == [(Action.SEND, Reason.OPENED)]
+    assert reasons(subject, (event(phase=Phase.CLOSED, revision=1), START + 2)) == [
+        (Action.EDIT, Reason.CLOSED)
+    ]
+
+
+def test_history_is_answered_and_told_to_nobody() -> None:
+    subject = policy()
+    verdicts = subject.note(event(), START)
+    assert [(d.action, d.reason) for d in verdicts.decisions] == [(Action.SUPPRESS, Reason.HISTORY)]
+    assert not verdicts.dispatches
+    assert describe(subject.state) == {}
+
+
+def test_an_escalation_is_silenced_too_and_the_episode_is_still_known() -> None:
+    subject = policy()
+    subject.decide(event(), START)
+    silence = Silence(id="s", created_ms=START, until_ms=START + HOUR_MS)
+    worse = event(severity=Severity.CRITICAL, phase=Phase.UPDATED, revision=1)
+    verdicts = subject.decide(worse, START + 1, [silence])
+    assert [(d.action, d.reason) for d in verdicts.decisions] == [(Action.SUPPRESS, Reason.SILENCED)]
+    assert not verdicts.dispatches
+    later = event(severity=Severity.CRITICAL, phase=Phase.UPDATED, revision=2)
+    assert reasons(subject, (later, START + 2 * HOUR_MS)) == [(Action.SEND, Reason.ESCALATED)]
+
+
+def test_what_ends_inside_its_burst_is_told_there_as_over() -> None:
+    subject = policy(burst_count=2, burst_seconds=30)
+    for number, symbol in enumerate(("BTC/USDT", "ETH/USDT", "SOL/USDT")):
+        subject.decide(event(symbol, started=START + number), START + number)
+    over = event("SOL/USDT", phase=Phase.CLOSED, started=START + 2, revision=1)
+    assert reasons(subject, (over, START + 10)) == [(Action.HOLD, Reason.BURST)]
+    (told,) = subject.tick(START + 31_000).dispatches
+    assert told.event.data["count"] == 2
+    assert describe(subject.state)["chat"]["held"] == 0
+
+
+def test_a_digest_that_waits_is_looked_at_each_hour_and_counts_what_it_has_no_room_for() -> None:
+    subject = policy(digest=True, digest_hour_utc=8)
+    day = START // DAY_MS * DAY_MS
+    assert subject.due_ms(day + 1) is None
+    for number in range(DIGEST_LIMIT + 5):
+        subject.decide(event(f"S{number}/USDT", Severity.INFO, started=day + number), day + number)
+    assert subject.due_ms(day + HOUR_MS + 1) == day + 2 * HOUR_MS
+    (sent,) = subject.tick(day + 8 * HOUR_MS).dispatches
+    assert sent.event.data["count"] == DIGEST_LIMIT + 5
