@@ -27,6 +27,7 @@ BENCHMARKS: Final = {
     "alerts_delivery": "deliveries a second to fast receivers, durable; bare aiohttp POSTs",
     "replay": "two years of hours, a million liquidations: CPU and memory; a pandas loop",
     "alerts_storage": "events stored a second, SQLite and PostgreSQL; plain executemany",
+    "soak": "a day of market in minutes, every fault at random: nothing lost, nothing grows",
     "sse": "the event stream to 100, 1,000 and 10,000 readers: CPU, delay, memory; nginx+nchan, a send loop in C",
     "api": "/api/features with 100 keep-alive clients, /metrics with 500 symbols, CPU of an idle `regimes run`",
 }

@@ -6,11 +6,12 @@ from typing import Final
 import msgspec
 
 from regimes.observations import Liquidation
-from regimes.storage.base import Liquidated, ReadingRow
+from regimes.storage.base import Liquidated, LiquidationPlace, ReadingRow
 from regimes.storage.rows import columns, from_rows, insert
-from regimes.storage.session import Session, Value
+from regimes.storage.session import Session, Value, marks
 
 _INSERT_LIQUIDATION: Final = insert("liquidations", Liquidation)
+_PLACE: Final = "ts_ms, venue, symbol, closed, fill_price, base_qty"
 _INSERT_READING: Final = insert("readings", ReadingRow)
 
 
@@ -24,13 +25,21 @@ async def add(session: Session, liquidations: Sequence[Liquidation], readings: S
 
 
 async def liquidations(
-    session: Session, since_ms: int, symbol: str | None, limit: int
+    session: Session, since_ms: int, symbol: str | None, limit: int, before: LiquidationPlace | None
 ) -> Sequence[Liquidation]:
-    """The newest `limit` since a time, oldest first."""
-    values: list[Value] = [since_ms] if symbol is None else [since_ms, symbol]
+    """The newest `limit` since a time that stand before a place, oldest first."""
+    clauses = ["ts_ms >= ?"]
+    values: list[Value] = [since_ms]
+    if symbol is not None:
+        clauses.append("symbol = ?")
+        values.append(symbol)
+    if before is not None:
+        # The first of the two says the same of the time alone: it is what an index can use.
+        clauses += ["ts_ms <= ?", f"({_PLACE}) < ({marks(len(before))})"]
+        values += [before[0], *before]
     found = await session.rows(
-        f"SELECT {columns(Liquidation)} FROM liquidations WHERE ts_ms >= ? "
-        f"{'' if symbol is None else 'AND symbol = ? '}ORDER BY ts_ms DESC LIMIT ?",
+        f"SELECT {columns(Liquidation)} FROM liquidations WHERE {' AND '.join(clauses)} "
+        f"ORDER BY {_PLACE.replace(',', ' DESC,')} DESC LIMIT ?",
         *values,
         limit,
     )

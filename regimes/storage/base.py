@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -10,6 +10,9 @@ from regimes.alerting.records import Decision, Silence
 from regimes.errors import StorageError
 from regimes.events import EventBody
 from regimes.observations import Liquidation
+
+LiquidationPlace: TypeAlias = tuple[int, str, str, str, float, float]
+"""Where a liquidation stands among all: ts_ms, venue, symbol, closed, fill_price, base_qty."""
 
 
 class StorageAwayError(StorageError):
@@ -293,8 +296,10 @@ class Storage(Protocol):
         """Keep raw liquidations; doubles are ignored. On disk within the flush interval (250 ms), and at close."""
         ...
 
-    async def liquidations(self, *, since_ms: int, symbol: str | None, limit: int) -> Sequence[Liquidation]:
-        """The newest `limit` since a time, oldest first."""
+    async def liquidations(
+        self, *, since_ms: int, symbol: str | None, limit: int, before: LiquidationPlace | None = None
+    ) -> Sequence[Liquidation]:
+        """The newest `limit` since a time, oldest first; before: only those that stand before this place."""
         ...
 
     async def liquidated(

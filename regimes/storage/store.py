@@ -16,6 +16,7 @@ from regimes.storage.base import (
     EventPage,
     EventQuery,
     Liquidated,
+    LiquidationPlace,
     ReadingRow,
     ScoreRow,
     Settlement,
@@ -157,8 +158,11 @@ class Store(ABC):
     async def add_liquidations(self, liquidations: Sequence[Liquidation]) -> None:
         self.buffer.add([*liquidations])
 
-    async def liquidations(self, *, since_ms: int, symbol: str | None, limit: int) -> Sequence[Liquidation]:
-        return await self.read(partial(archive.liquidations, since_ms=since_ms, symbol=symbol, limit=limit))
+    async def liquidations(
+        self, *, since_ms: int, symbol: str | None, limit: int, before: LiquidationPlace | None = None
+    ) -> Sequence[Liquidation]:
+        wanted = partial(archive.liquidations, since_ms=since_ms, symbol=symbol, limit=limit)
+        return await self.read(partial(wanted, before=before))
 
     async def liquidated(
         self, *, symbol: str | None, from_ms: int, to_ms: int, step_ms: int

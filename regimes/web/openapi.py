@@ -1,7 +1,7 @@
 """The description of the API, OpenAPI 3.1, made from the routes and the types that encode their answers."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -38,6 +38,9 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
     paths["/api/stream"] = {"get": _stream(refs)}
     paths["/api/session"] = {"get": _session(refs)}
+    paths["/healthz"] = {"get": _health()}
+    paths["/readyz"] = {"get": _ready(refs)}
+    paths["/metrics"] = {"get": _metrics(refs)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,6 +54,7 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
             "schemas": schemas,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
+                "scrape": {"type": "http", "scheme": "bearer", "description": "web.metrics_token"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "regimes_session"},
             },
         },
@@ -59,7 +63,8 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _types(routes: Sequence[Route]) -> list[Any]:
-    used: list[Any] = [shapes.Problem, shapes.Snapshot, shapes.Tape, shapes.Status, shapes.Session, EventBody]
+    frames = [shapes.Snapshot, shapes.Tape, shapes.Status, EventBody]
+    used: list[Any] = [shapes.Problem, shapes.Session, shapes.Ready, *frames]
     for route in routes:
         used += [route.answer, *([route.body] if route.body else [])]
     return list(dict.fromkeys(used))
@@ -69,8 +74,8 @@ def _operation(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     answers = {str(route.status): _json("The answer", refs[route.answer])}
     if not route.is_write:
         answers["304"] = {"description": "The client has it already (If-None-Match)"}
-    for status in sorted({*(_WRITE_ERRORS if route.is_write else _READ_ERRORS), *route.errors}):
-        answers[str(status)] = _json(_WORDS[status], refs[shapes.Problem], "application/problem+json")
+    usual = _WRITE_ERRORS if route.is_write else _READ_ERRORS
+    answers |= _errors(refs, sorted({*usual, *route.errors}))
     told: dict[str, Any] = {
         "operationId": _name(route),
         "summary": route.summary,
@@ -95,10 +100,6 @@ def _stream(refs: dict[Any, Any]) -> dict[str, Any]:
         "liquidation": refs[shapes.Tape],
         "status": refs[shapes.Status],
     }
-    errors = {
-        str(status): _json(_WORDS[status], refs[shapes.Problem], "application/problem+json")
-        for status in _READ_ERRORS
-    }
     return {
         "operationId": "get_stream",
         "summary": "Server-sent events: one snapshot, then changes",
@@ -108,21 +109,53 @@ def _stream(refs: dict[Any, Any]) -> dict[str, Any]:
                 "description": "Frames by name of event; x-events gives the schema of each frame's data",
                 "content": {"text/event-stream": {"schema": {"type": "string"}, "x-events": frames}},
             },
-            **errors,
+            **_errors(refs, _READ_ERRORS),
         },
     }
 
 
 def _session(refs: dict[Any, Any]) -> dict[str, Any]:
-    errors = {
-        str(status): _json(_WORDS[status], refs[shapes.Problem], "application/problem+json")
-        for status in (401, 421, 429)
-    }
     return {
         "operationId": "get_session",
         "summary": "Who asks; open to everybody",
         "security": [{}],
-        "responses": {"200": _json("The answer", refs[shapes.Session]), **errors},
+        "responses": {
+            "200": _json("The answer", refs[shapes.Session]),
+            **_errors(refs, (401, 421, 429)),
+        },
+    }
+
+
+def _health() -> dict[str, Any]:
+    return {
+        "operationId": "get_healthz",
+        "summary": "Whether the process answers at all; open to everybody",
+        "security": [{}],
+        "responses": {"200": _text("It does")},
+    }
+
+
+def _ready(refs: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "get_readyz",
+        "summary": "Whether what is shown can be relied on, and what is degraded; open to everybody",
+        "security": [{}],
+        "responses": {
+            "200": _json("It can; problems may be named all the same", refs[shapes.Ready]),
+            "503": _json("It cannot", refs[shapes.Ready]),
+        },
+    }
+
+
+def _metrics(refs: dict[Any, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "get_metrics",
+        "summary": "What Prometheus scrapes; needs web.metrics_token where one is set, else the token where one is set",
+        "security": [{"scrape": []}, {}],
+        "responses": {
+            "200": _text("Metrics in Prometheus' text format"),
+            **_errors(refs, (401, 421, 429)),
+        },
     }
 
 
@@ -160,6 +193,15 @@ def _inline(schema: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     if "anyOf" in schema:
         return {**schema, "anyOf": [_inline(part, schemas) for part in schema["anyOf"]]}
     return dict(schema)
+
+
+def _errors(refs: dict[Any, Any], statuses: Iterable[int]) -> dict[str, Any]:
+    problem = refs[shapes.Problem]
+    return {str(status): _json(_WORDS[status], problem, "application/problem+json") for status in statuses}
+
+
+def _text(words: str) -> dict[str, Any]:
+    return {"description": words, "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
 def _json(words: str, schema: Any, content_type: str = "application/json") -> dict[str, Any]:

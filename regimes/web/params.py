@@ -83,6 +83,7 @@ class LiquidationsQuery(BySymbol, frozen=True):
 
     from_: Moment | None = field(name="from", default=None)
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 200
+    cursor: Annotated[str, Meta(min_length=1, max_length=600)] | None = None
 
 
 class DeliveriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

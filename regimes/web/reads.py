@@ -12,7 +12,7 @@ from regimes.events import EventBody
 from regimes.observations import MARKET, Candle
 from regimes.storage.base import EventQuery, Liquidated, ReadingRow
 from regimes.timeframe import DAY_MS, HOUR_MS, bar_open, to_ms
-from regimes.web import params, shapes
+from regimes.web import cursors, params, shapes
 from regimes.web.bands import states
 from regimes.web.live import Live
 from regimes.web.payload import Payload
@@ -125,7 +125,7 @@ class Reads:
         return shapes.EventWhole(best, decisions, [delivery_view(one) for one in deliveries])
 
     async def deliveries(self, query: params.DeliveriesQuery) -> shapes.Deliveries:
-        before = None if query.cursor is None else _place(query.cursor)
+        before = None if query.cursor is None else cursors.delivery_place(query.cursor)
         found = await self._source.storage.deliveries(
             event_id=query.event,
             status=query.status,
@@ -135,7 +135,7 @@ class Reads:
         )
         page = [delivery_view(one) for one in found[: query.limit]]
         more = len(found) > len(page)
-        return shapes.Deliveries(page, f"{page[-1].created_ms}.{page[-1].id}" if more else None)
+        return shapes.Deliveries(page, cursors.of_delivery(page[-1]) if more else None)
 
     async def delivery(self, path: params.ById, _query: params.Nothing) -> shapes.DeliveryWhole:
         found = await self._source.storage.delivery(path.id)
@@ -223,12 +223,14 @@ class Reads:
     async def liquidations(self, query: params.LiquidationsQuery) -> shapes.Liquidations:
         since_ms = params.moment_ms(query.from_, self._source.clock.now_ms() - DAY_MS)
         symbol = None if query.symbol == MARKET else query.symbol
-        found = await self._source.storage.liquidations(since_ms=since_ms, symbol=symbol, limit=query.limit)
-        return shapes.Liquidations([*reversed(found)])
-
-
-def _place(cursor: str) -> tuple[int, str]:
-    created_ms, _, delivery_id = cursor.partition(".")
-    if not (created_ms.isascii() and created_ms.isdigit() and len(created_ms) < 16 and delivery_id):
-        raise ProblemError(400, "cursor must be one that a page of deliveries gave")
-    return int(created_ms), delivery_id
+        found = await self._source.storage.liquidations(
+            since_ms=since_ms,
+            symbol=symbol,
+            limit=query.limit + 1,
+            before=None if query.cursor is None else cursors.liquidation_place(query.cursor),
+        )
+        newest = [*reversed(found)]
+        page = newest[: query.limit]
+        return shapes.Liquidations(
+            page, cursors.of_liquidation(page[-1]) if len(newest) > len(page) else None
+        )

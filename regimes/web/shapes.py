@@ -172,9 +172,13 @@ class Candles(msgspec.Struct, frozen=True):
 
 
 class Liquidations(msgspec.Struct, frozen=True):
-    """What was liquidated, newest first; `closed` is the side whose positions were closed."""
+    """A page of what was liquidated, newest first; `closed` is the side whose positions were closed.
+
+    cursor: of the next page, null on the last.
+    """
 
     liquidations: Sequence[Liquidation]
+    cursor: str | None
 
 
 class EndpointView(msgspec.Struct, frozen=True):

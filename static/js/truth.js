@@ -40,6 +40,9 @@ function nextDay(v) {
   return isNumber(v.p_extreme) ? `${span} · p 24 h extreme ${percent(v.p_extreme, 0)}` : span;
 }
 
+/** How likely unusual funding is to be usual again; nothing where it is usual. */
+const usualAgain = (f) => (isNumber(f.p_revert_24h) ? ` · p usual in 24 h ${percent(f.p_revert_24h, 0)}` : "");
+
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
@@ -47,7 +50,7 @@ const SAYINGS = {
   }),
   funding: (f) => ({
     word: phrase(f.band ?? (f.is_anomaly ? "anomaly" : "normal")),
-    note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}`,
+    note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}${usualAgain(f)}`,
   }),
   cascades: (c) => ({
     word: c.cascade_detected ? `severity ${c.severity} of 5` : "none",

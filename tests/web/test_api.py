@@ -3,6 +3,7 @@ import gzip
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -157,6 +158,9 @@ async def test_a_large_answer_is_compressed_for_those_who_can_read_that(running:
         ("/api/events?from=99999999999999", "from and to"),
         ("/api/events?cursor=nowhere", "cursor"),
         ("/api/deliveries?cursor=1", "cursor"),
+        ("/api/liquidations?cursor=1", "cursor"),
+        ("/api/liquidations?cursor=%C3%BC%C3%BC%C3%BC%C3%BC", "cursor"),
+        ("/api/liquidations?cursor=WzFd", "cursor"),
         ("/api/history?feature=volatility", "symbol"),
         ("/api/history?feature=volatility&symbol=BTC/USDT&from=2&to=1", "from must not be later"),
         ("/api/candles?symbol=BTC/USDT&timeframe=0h", "timeframe"),
@@ -386,6 +390,33 @@ async def test_liquidations_come_newest_first(running: WithReceiver) -> None:
     assert [one["ts_ms"] for one in told["liquidations"]] == [one.ts_ms for one in orders[:3]]
     _, told, _ = await running.get("/api/liquidations?symbol=ETH/USDT")
     assert {one["symbol"] for one in told["liquidations"]} == {"ETH/USDT"}
+
+
+async def test_pages_of_liquidations_hold_each_once_however_many_came_in_one_millisecond(
+    running: WithReceiver,
+) -> None:
+    now_ms = running.pipeline.clock.now_ms()
+    orders = [liquidation(SYMBOLS[number % 2], now_ms - number // 5, 100.0 + number) for number in range(23)]
+    await running.alerts.storage.add_liquidations(orders)
+    await running.alerts.storage.flush()
+    for symbol in (None, "BTC/USDT"):
+        seen: list[dict[str, Any]] = []
+        asked = {"limit": 4, **({"symbol": symbol} if symbol else {})}
+        while True:
+            _, page, _ = await running.get(f"/api/liquidations?{urlencode(asked)}")
+            seen += page["liquidations"]
+            if page["cursor"] is None:
+                break
+            assert len(page["liquidations"]) == 4
+            asked["cursor"] = page["cursor"]
+            # What comes meanwhile is newer and does not move what is left.
+            await running.alerts.storage.add_liquidations([liquidation("BTC/USDT", now_ms + len(seen), 1.0)])
+            await running.alerts.storage.flush()
+        of_old = [one for one in seen if one["quote_usd"] >= 100.0]
+        assert sorted(one["quote_usd"] for one in of_old) == [
+            order.quote_usd for order in orders if symbol in {None, order.symbol}
+        ]
+        assert [one["ts_ms"] for one in seen] == sorted((one["ts_ms"] for one in seen), reverse=True)
 
 
 async def test_the_score_counts_episodes_and_how_long_they_lasted(running: WithReceiver) -> None:
