@@ -26,6 +26,8 @@ _SLOW_S: Final = 86_400.0
 _FAST_S: Final = 7_200.0
 # One a day is believed possible of every symbol.
 _LEAST_RATE: Final = 1.0 / 86_400.0
+_LEAST_LOG_SIZE: Final = log(0.01)
+_DRAIN: Final = (TIMES - 1.0) * (1.0 - USUAL_BRANCHING)
 _NEEDED_WEIGHT: Final = 0.39  # half a day of 1 - exp(-t / 24 h)
 _SIZES: Final = 200
 _LARGEST_Z: Final = 3.0
@@ -49,6 +51,9 @@ class Seen(NamedTuple):
 class Burst(msgspec.Struct):
     """Evidence for a burst in one symbol; each liquidation costs O(1). A late one counts as if it came now.
 
+    Those of the same second are counted together with the next that comes later: of one symbol a venue shows one a
+    second, and of the whole market a second of waiting costs less than a look at each.
+
     Rates are exponentially weighted over a day and over two hours; the higher one is usual. Nothing is said before
     half a day of them is known.
     """
@@ -70,23 +75,31 @@ class Burst(msgspec.Struct):
     log_variance: float = 1.5
     spontaneous: float = 0.0
     branching: float = 0.5
+    more: int = 0
+    """Liquidations of the second of the last one that are not counted yet."""
+    more_sizes: float = 0.0
     rate: float = _LEAST_RATE
     """Usual liquidations a second."""
 
     def add(self, ts_ms: int, usd: float) -> None:
         """Take one liquidation."""
+        size = log(usd) if usd > 0.01 else _LEAST_LOG_SIZE
         if self.last_ms is None:
             self.last_ms = self.first_ms = ts_ms
-        seconds = max(ts_ms - self.last_ms, 0) * 0.001
-        self.evidence -= self._drained(seconds)
+            self.log_size = size
+        elif ts_ms - ts_ms % 1000 <= self.last_ms:
+            self.more += 1
+            self.more_sizes += size
+            return
+        if self.more:
+            count, sizes = self.more, self.more_sizes
+            self.more, self.more_sizes = 0, 0.0
+            self._take(count, sizes)
+        self._pass((ts_ms - self.last_ms) * 0.001)
+        self.last_ms = ts_ms
         if self.evidence <= 0.0:
-            self.evidence, self.peak, self.alarm, self.first_ms = 0.0, 0.0, False, max(ts_ms, self.last_ms)
-        self._decay(seconds)
-        self.last_ms = max(ts_ms, self.last_ms)
-        usual, excited = self.rate * (1.0 - USUAL_BRANCHING), self.excited * _DECAY
-        ratio = (TIMES * usual + BURST_BRANCHING * excited) / (usual + USUAL_BRANCHING * excited)
-        self._weigh(log(ratio) + self._size_evidence(usd))
-        self._count()
+            self.evidence, self.peak, self.alarm, self.first_ms = 0.0, 0.0, False, ts_ms
+        self._take(1, size)
 
     def pass_over(self, from_ms: int, to_ms: int) -> None:
         """Know that nothing was seen in this span: it is no silence."""
@@ -115,53 +128,55 @@ class Burst(msgspec.Struct):
 
     def _drained(self, seconds: float) -> float:
         """Evidence that is lost while nothing happens."""
-        usual = self.rate * (1.0 - USUAL_BRANCHING)
         spent = self.excited * (1.0 - exp(-_DECAY * seconds))
-        return (TIMES - 1.0) * usual * seconds + (BURST_BRANCHING - USUAL_BRANCHING) * spent
+        return _DRAIN * self.rate * seconds + (BURST_BRANCHING - USUAL_BRANCHING) * spent
 
-    def _weigh(self, evidence: float) -> None:
-        bound = self.threshold = threshold(self.rate)
-        held = self.evidence = min(max(self.evidence + evidence, 0.0), bound + _HEADROOM)
-        if held > self.peak:
-            self.peak = held
-            if held >= bound and self.slow_weight >= _NEEDED_WEIGHT:
-                self.alarm = True
-
-    def _decay(self, seconds: float) -> None:
-        slow, fast = exp(-seconds / _SLOW_S), exp(-seconds / _FAST_S)
-        self.slow *= slow
-        self.spontaneous *= slow
-        self.slow_weight = self.slow_weight * slow + 1.0 - slow
-        self.fast *= fast
-        self.fast_weight = self.fast_weight * fast + 1.0 - fast
+    def _pass(self, seconds: float) -> None:
+        """Let time pass without a liquidation."""
+        self.evidence -= self._drained(seconds)
         self.excited *= exp(-_DECAY * seconds)
-        by_day, by_hours = self.slow / max(self.slow_weight, 0.02), self.fast / max(self.fast_weight, 0.2)
-        self.rate = max(by_day, by_hours) + _LEAST_RATE
+        slow, fast = exp(-seconds / _SLOW_S), exp(-seconds / _FAST_S)
+        self.spontaneous *= slow
+        self.slow *= slow
+        self.slow_weight = slow_weight = self.slow_weight * slow + 1.0 - slow
+        self.fast *= fast
+        self.fast_weight = fast_weight = self.fast_weight * fast + 1.0 - fast
+        by_day, by_hours = self.slow / max(slow_weight, 0.02), self.fast / max(fast_weight, 0.2)
+        self.rate = (by_day if by_day > by_hours else by_hours) + _LEAST_RATE
 
-    def _size_evidence(self, usd: float) -> float:
+    def _take(self, count: int, sizes: float) -> None:
+        """Count so many liquidations at once. sizes: sum of their logarithms."""
+        excited = (self.excited + 0.5 * (count - 1)) * _DECAY
+        usual = self.rate * (1.0 - USUAL_BRANCHING)
+        ratio = (TIMES * usual + BURST_BRANCHING * excited) / (usual + USUAL_BRANCHING * excited)
+        self.threshold = bound = threshold(self.rate)
+        evidence = self.evidence + count * (log(ratio) + self._size_evidence(count, sizes / count))
+        self.evidence = evidence = min(max(evidence, 0.0), bound + _HEADROOM)
+        if evidence > self.peak:
+            self.peak = evidence
+            self.alarm = self.alarm or (evidence >= bound and self.slow_weight >= _NEEDED_WEIGHT)
+        self._learn(count, excited)
+
+    def _size_evidence(self, count: int, size: float) -> float:
         """Log-likelihood ratio of a size; the usual ones are learnt on the way."""
-        size = log(max(usd, 1e-2))
-        if not self.n:
-            self.log_size = size
-        away = size - self.log_size
-        z = max(-_LARGEST_Z, min(_LARGEST_Z, away / sqrt(self.log_variance)))
-        part = max(1.0 / _SIZES, 1.0 / (self.n + 5))
+        away, variance = size - self.log_size, self.log_variance
+        z = max(-_LARGEST_Z, min(_LARGEST_Z, away / sqrt(variance)))
+        part = count / max(count + 4, min(self.n + 5, _SIZES))
         self.log_size += part * away
-        self.log_variance = max(0.05, (1.0 - part) * self.log_variance + part * away * away)
+        self.log_variance = max(0.05, (1.0 - part) * variance + part * away * away)
         return SIZE_SHIFT * z - SIZE_SHIFT * SIZE_SHIFT / 2.0
 
-    def _count(self) -> None:
-        """Add it to the rates, and to the share of those that others brought about (online EM)."""
-        alone = self.spontaneous / max(self.slow_weight, 0.02) + _LEAST_RATE
-        brought = self.branching * self.excited * _DECAY
-        caused = brought / (alone + brought)
-        part = max(1.0 / _BRANCHING_EVENTS, 1.0 / (self.n + _BRANCHING_PRIOR))
+    def _learn(self, count: int, excited: float) -> None:
+        """Add them to the rates, and to the share of those that others brought about (online EM)."""
+        brought = self.branching * excited
+        caused = brought / (self.spontaneous / max(self.slow_weight, 0.02) + _LEAST_RATE + brought)
+        part = count / max(count, min(self.n + _BRANCHING_PRIOR, _BRANCHING_EVENTS))
         self.branching += part * (caused - self.branching)
-        self.spontaneous += (1.0 - caused) / _SLOW_S
-        self.slow += 1.0 / _SLOW_S
-        self.fast += 1.0 / _FAST_S
-        self.excited += 1.0
-        self.n += 1
+        self.spontaneous += count * (1.0 - caused) / _SLOW_S
+        self.slow += count / _SLOW_S
+        self.fast += count / _FAST_S
+        self.excited += count
+        self.n += count
 
 
 def threshold(rate: float) -> float:
