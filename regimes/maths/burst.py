@@ -142,7 +142,7 @@ class Burst(msgspec.Struct):
         self.fast *= fast
         self.fast_weight = fast_weight = self.fast_weight * fast + 1.0 - fast
         by_day, by_hours = self.slow / max(slow_weight, 0.02), self.fast / max(fast_weight, 0.2)
-        self.rate = (by_day if by_day > by_hours else by_hours) + _LEAST_RATE
+        self.rate = max(by_day, by_hours) + _LEAST_RATE
 
     def _take(self, count: int, sizes: float) -> None:
         """Count so many liquidations at once. sizes: sum of their logarithms."""
