@@ -99,8 +99,8 @@ async (count) => {
 """
 
 
-def own_scripts(path: str) -> set[str]:
-    """Every script of ours that a visit of a page loads, found by following its imports."""
+def own_scripts(path: str, *, at_once: bool = False) -> set[str]:
+    """Every script of ours that a visit of a page loads, or what it loads at once, found by following its imports."""
     html = (STATIC / {"/": "index.html"}.get(path, f"{path[1:]}.html")).read_text(encoding="utf-8")
     found: set[str] = set()
     todo = [*re.findall(r'src="/([\w./-]+\.js)"', html), "js/line-worker.js"]
@@ -110,7 +110,7 @@ def own_scripts(path: str) -> set[str]:
             found.add(name)
             text = (STATIC / name).read_text(encoding="utf-8")
             todo += [f"js/{each}.js" for each in re.findall(r'from "\./([\w-]+)\.js"', text)]
-            later = re.findall(r'import\("\./([\w-]+)\.js"\)', text)
+            later = [] if at_once else re.findall(r'import\("\./([\w-]+)\.js"\)', text)
             todo += [f"js/{each}.js" for each in later if each not in ON_DEMAND]
     return found
 

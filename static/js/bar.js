@@ -93,7 +93,7 @@ function startHeadline(say) {
       return;
     }
     const { state } = market.features.market;
-    const why = `Market ${state}: ${marketWhy(market.features.market)}.`;
+    const why = `Market ${state} · ${marketWhy(market.features.market)}.`;
     setBadge(badge, marketLevel(state), state);
     setAttribute(badge, "title", why);
     setText(byId("summary"), why);

@@ -5,10 +5,11 @@ import { tell } from "./truth.js";
 import { price } from "./words.js";
 
 const ROWS = [
-  ["volatility", "Volatility"],
-  ["funding", "Funding"],
-  ["cascades", "Cascade"],
-  ["regimes", "Regime"],
+  ["volatility", "Volatility", "volatility"],
+  ["volatility", "Next 24 h", "forecast"],
+  ["funding", "Funding", "funding"],
+  ["cascades", "Cascade", "cascades"],
+  ["regimes", "Regime", "regimes"],
 ];
 
 /** The columns where each card is one line. */
@@ -18,10 +19,10 @@ export const cardHead = () => h("div", { class: "head", "aria-hidden": "true" },
 export function card(symbol, choose = null) {
   const cost = h("span", { class: "price" });
   const name = choose ? h("button", { type: "button", class: "name", onclick: choose, title: "Show in the chart" }, symbol) : symbol;
-  const lines = ROWS.map(([key, title]) => {
+  const lines = ROWS.map(([key, title, saying]) => {
     const mark = badge("off", "");
     const note = h("span", { class: "note" });
-    return { key, mark, note, node: h("div", {}, h("dt", {}, title), h("dd", {}, mark, note)) };
+    return { key, saying, mark, note, node: h("div", {}, h("dt", {}, title), h("dd", {}, mark, note)) };
   });
   const node = h("article", { class: "panel card", "data-symbol": symbol, "aria-label": symbol },
     h("header", {}, h("h2", {}, name), cost),
@@ -31,8 +32,8 @@ export function card(symbol, choose = null) {
     const quoted = market.features.prices[symbol];
     setText(cost, quoted ? price(quoted.price) : "no price yet");
     let isGrave = false;
-    for (const { key, mark, note } of lines) {
-      const said = tell(key, known?.[key], now());
+    for (const { key, saying, mark, note } of lines) {
+      const said = tell(key, known?.[key], now(), saying);
       setBadge(mark, said.level, said.word);
       setText(note, said.note);
       isGrave ||= said.level === "critical";

@@ -32,7 +32,7 @@ async function begin() {
   view(["features"], () => offer(symbol, symbols()));
   offer(symbol, symbols());
   const [frames, ...pair] = grids.map((grid) => grid.node);
-  byId("content").append(h("div", { class: "column" }, panel, frames, h("div", { class: "pair" }, pair)), stream.node);
+  byId("content").append(h("div", { class: "column" }, panel, frames, h("div", { class: "pair" }, pair)), h("div", { class: "side" }, stream.node));
   for (const grid of grids) {
     await nextFrame();
     view(["features"], grid.draw);

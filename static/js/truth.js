@@ -18,14 +18,15 @@ function instead(key, signal) {
   return { level: "off", word: "no value", note: why || phrase(signal.status) };
 }
 
-export function tell(key, signal, now) {
+/** What to show of a signal; saying: which of the things it tells, where it tells several. */
+export function tell(key, signal, now, saying = key) {
   const missing = instead(key, signal);
   if (missing && signal?.cascade_detected) {
     const { word, note } = SAYINGS.cascades(signal);
     return { level: levelOf(signal.alert_level), word, note: `${note} · ${missing.word}` };
   }
   if (missing) return missing;
-  const said = { level: LEVELS[signal.alert_level] ?? (signal.cascade_detected ? "info" : "calm"), ...SAYINGS[key](signal) };
+  const said = { level: LEVELS[signal.alert_level] ?? (signal.cascade_detected ? "info" : "calm"), ...SAYINGS[saying](signal) };
   if (signal.stale) {
     const age = signal.as_of ? `, ${duration(now - Date.parse(signal.as_of))} old` : "";
     return { level: "off", word: `stale: ${said.word}`, note: `${said.note}${age}` };
@@ -33,18 +34,22 @@ export function tell(key, signal, now) {
   return said;
 }
 
-/** What the calibrated layer expects of the next day, with its uncertainty; nothing where it does not speak. */
+const EXPECTED = { STABLE: "calm", HIGH_VOL: "info", EXPLOSIVE: "warning", EXTREME: "warning" };
+
+/** What the calibrated layer expects of the next day, with its uncertainty. It raises no alert, so it is never critical. */
 function nextDay(v) {
-  if (!isNumber(v.forecast_24h)) return "";
-  const span = ` · next 24 h ${percent(v.forecast_24h)} (${percent(v.forecast_24h_low)} to ${percent(v.forecast_24h_high)})`;
-  return isNumber(v.p_extreme) ? `${span} · p 24 h extreme ${percent(v.p_extreme, 0)}` : span;
+  if (!isNumber(v.forecast_24h)) return { level: "off", word: "no forecast", note: "it takes 480 h of history" };
+  const span = `${percent(v.forecast_24h, 1)}/day (80\u00a0%: ${number(v.forecast_24h_low * 100, 1)} to ${number(v.forecast_24h_high * 100, 1)})`;
+  const chance = isNumber(v.p_extreme) ? ` · ${percent(v.p_extreme, 0)} chance of a wild day` : "";
+  return { level: EXPECTED[v.vol_regime_calibrated] ?? "off", word: v.vol_regime_calibrated ?? "forecast", note: span + chance };
 }
 
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
-    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}${nextDay(v)}`,
+    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}`,
   }),
+  forecast: nextDay,
   funding: (f) => ({
     word: phrase(f.band ?? (f.is_anomaly ? "anomaly" : "normal")),
     note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}`,
