@@ -15,6 +15,9 @@ const ROWS = [
 /** The columns where each card is one line. */
 export const cardHead = () => h("div", { class: "head", "aria-hidden": "true" }, h("span", {}, "Symbol"), h("span", {}, ROWS.map(([, title]) => h("span", {}, title))));
 
+/** A note breaks between its parts, not within a short one. */
+const unbroken = (part) => (part.length < 32 ? part.replaceAll(" ", "\u00a0") : part);
+
 /** A card: { node, draw() }. choose: called when its name is pressed, or null. */
 export function card(symbol, choose = null) {
   const cost = h("span", { class: "price" });
@@ -35,7 +38,7 @@ export function card(symbol, choose = null) {
     for (const { key, saying, mark, note } of lines) {
       const said = tell(key, known?.[key], now(), saying);
       setBadge(mark, said.level, said.word);
-      setText(note, said.note);
+      setText(note, said.note.split(" · ").map(unbroken).join(" · "));
       isGrave ||= said.level === "critical";
     }
     node.classList.toggle("alarm", isGrave);

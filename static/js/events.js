@@ -87,7 +87,7 @@ export class EventStream {
       this.#filter[name] = select.value;
       this.#shown = PAGE;
       this.#draw();
-    } }, h("option", { value: "" }, `Every ${title.toLowerCase()}`), values.map((value) => h("option", { value }, phrase(value))));
+    } }, h("option", { value: "" }, `Any ${title.toLowerCase()}`), values.map((value) => h("option", { value }, phrase(value))));
     return h("label", {}, h("span", { class: "unseen" }, title), select);
   }
 
@@ -140,7 +140,7 @@ export class EventStream {
     const known = [...new Set([...symbols(), ...[...market.events.values()].map((event) => event.symbol)])];
     if (known.length === select.options.length - 1) return;
     const kept = select.value;
-    select.replaceChildren(h("option", { value: "" }, "Every symbol"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
+    select.replaceChildren(h("option", { value: "" }, "Any symbol"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
     select.value = kept;
   }
 }

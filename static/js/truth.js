@@ -34,14 +34,11 @@ export function tell(key, signal, now, saying = key) {
   return said;
 }
 
-const EXPECTED = { STABLE: "calm", HIGH_VOL: "info", EXPLOSIVE: "warning", EXTREME: "warning" };
-
-/** What the calibrated layer expects of the next day, with its uncertainty. It raises no alert, so it is never critical. */
-function nextDay(v) {
-  if (!isNumber(v.forecast_24h)) return { level: "off", word: "no forecast", note: "it takes 480 h of history" };
-  const span = `${percent(v.forecast_24h, 1)}/day (80\u00a0%: ${number(v.forecast_24h_low * 100, 1)} to ${number(v.forecast_24h_high * 100, 1)})`;
-  const chance = isNumber(v.p_extreme) ? ` · ${percent(v.p_extreme, 0)} chance of a wild day` : "";
-  return { level: EXPECTED[v.vol_regime_calibrated] ?? "off", word: v.vol_regime_calibrated ?? "forecast", note: span + chance };
+/** What the calibrated layer expects of the next day, with its uncertainty. */
+function nextDay({ forecast_24h: mean, forecast_24h_low: low, forecast_24h_high: high, p_extreme: chance }) {
+  if (!isNumber(mean)) return { level: "off", word: "no forecast", note: "it takes 480 h of history" };
+  const wild = isNumber(chance) ? ` · ${percent(chance, 0)} chance of a wild day` : "";
+  return { level: chance >= 0.5 ? "warning" : "info", word: `${percent(mean, 1, 1)}/day`, note: `80\u00a0%: ${number(low * 100, 1, 1)} to ${percent(high, 1, 1)}${wild}` };
 }
 
 const SAYINGS = {
