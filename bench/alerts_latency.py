@@ -108,7 +108,7 @@ async def service(folder: Path, exchange_url: str, hook_url: str, watched: list[
     )
     assert process.stderr is not None
     try:
-        while b"binanceusdm liquidations" not in (line := await process.stderr.readline()):
+        while b'"warmed_up"' not in (line := await process.stderr.readline()):
             if not line:
                 raise RuntimeError(f"the service has ended with code {await process.wait()}")
         reading = asyncio.create_task(process.stderr.read())

@@ -2,7 +2,17 @@
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _steady_ms() -> int:
+    return (time.monotonic_ns() if _STEADY is None else time.clock_gettime_ns(_STEADY)) // 1_000_000
 
 
 class Clock(Protocol):
@@ -27,16 +37,43 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, corrected by the exchange's where their difference is known."""
+    """The machine's clock on the wall, with every step that somebody makes it take."""
+
+    speed = 1.0
+
+    def now_ms(self) -> int:
+        return _wall_ms()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, event_seconds: float) -> None:
+        await asyncio.sleep(event_seconds)
+
+
+class MarketClock:
+    """Time of a live market: read off the wall once, carried by a clock that nobody sets, corrected by the exchange's.
+
+    When the machine's clock jumps (a time server, a person), no window empties and no alert waits. Time that a suspended machine
+    slept through counts where the system tells it.
+    """
 
     speed = 1.0
 
     def __init__(self) -> None:
-        self.offset_ms = 0
-        """Exchange time minus machine time."""
+        self._origin_ms = _wall_ms() - _steady_ms()
+
+    @property
+    def ahead_ms(self) -> int:
+        """This time minus the wall's."""
+        return self.now_ms() - _wall_ms()
+
+    def correct(self, by_ms: int) -> None:
+        """Set it forward, or back where negative."""
+        self._origin_ms += by_ms
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000 + self.offset_ms
+        return self._origin_ms + _steady_ms()
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from regimes.clock import Clock, SystemClock
+from regimes.clock import Clock, MarketClock
 from regimes.config import Settings
 from regimes.events import Event, Severity
 from regimes.feeds.history import Progress
@@ -40,7 +40,7 @@ async def serve(
     and whatever a bug raises.
     """
     stop = asyncio.Event()
-    clock = clock or SystemClock()
+    clock = clock or MarketClock()
     stop_on_signals(stop)
     log.info("starting", symbols=list(settings.symbols), timeframes=list(settings.timeframes))
     asked = asyncio.Event() if read is None else asked_by_hangups()

@@ -1,6 +1,8 @@
+import time
+
 import pytest
 
-from regimes.clock import ScaledClock, SystemClock
+from regimes.clock import MarketClock, ScaledClock, SystemClock
 
 
 def test_a_held_clock_stands_still_until_it_is_started() -> None:
@@ -38,8 +40,22 @@ def test_time_that_does_not_advance_is_refused(speed: float) -> None:
         ScaledClock(0, speed)
 
 
-def test_the_machines_clock_is_corrected_by_the_exchanges() -> None:
-    clock = SystemClock()
+@pytest.mark.parametrize("jump_ms", [3_600_000, -3_600_000])
+def test_a_markets_time_goes_on_evenly_when_the_machines_clock_jumps(
+    monkeypatch: pytest.MonkeyPatch, jump_ms: int
+) -> None:
+    clock, wall = MarketClock(), SystemClock()
+    before = clock.now_ms()
+    assert clock.ahead_ms == pytest.approx(0, abs=50)
+    real_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real_ns() + jump_ms * 1_000_000)
+    assert wall.now_ms() - before == pytest.approx(jump_ms, abs=1_000)
+    assert 0 <= clock.now_ms() - before < 1_000
+    assert clock.ahead_ms == pytest.approx(-jump_ms, abs=1_000)
+
+
+def test_a_markets_time_is_corrected_by_the_exchanges() -> None:
+    clock = MarketClock()
     plain = clock.now_ms()
-    clock.offset_ms = 3_600_000
-    assert clock.now_ms() - plain >= 3_600_000
+    clock.correct(3_600_000)
+    assert 3_600_000 <= clock.now_ms() - plain < 3_601_000

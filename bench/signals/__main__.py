@@ -16,6 +16,7 @@ DATA: Final = Path(__file__).parents[2] / "../shared/data"
 PARTS: Final = {
     "volatility": "next-24h volatility, its probabilities, the calibrated state",
     "regimes": "p_persist_24h, seasonal volume",
+    "funding": "p_revert_24h, p_revert_72h",
 }
 FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/forecast_frozen.py"
 FIT_UNTIL: Final = "2025-02-01"
@@ -57,6 +58,10 @@ def _fit(data: Path) -> None:
         symbols=len(candles.symbols),
         first_day=candles.day(0),
     )
+    funding = import_module("bench.signals.funding")
+    found = funding.walk(data)
+    until = min(found.place(FIT_UNTIL), found.z.shape[1])
+    funding.write(found, until, funding.FROZEN, day=FIT_UNTIL)
 
 
 def _table(title: str, rows: list[Row]) -> Table:

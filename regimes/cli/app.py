@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regimes import __version__
-from regimes.cli import alerts, load, looking_back, recordings, study
+from regimes.cli import alerts, load, looking_back, recordings, study, upkeep
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, DataError, StorageError, VenueError
@@ -19,7 +19,6 @@ app = typer.Typer(
     name="regimes",
     help="Tells, in seconds, what regime the crypto market is in.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -166,6 +165,7 @@ recordings.register(app)
 study.register(app)
 looking_back.register(app)
 load.register(app)
+upkeep.register(app)
 
 
 def main() -> None:

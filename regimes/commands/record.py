@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from regimes.clock import Clock, SystemClock
+from regimes.clock import Clock, MarketClock
 from regimes.commands.running import run_to_end
 from regimes.config import Settings
 from regimes.feeds.binance import BinanceFeed
@@ -51,7 +51,7 @@ def execute(
 
 
 async def _record(settings: Settings, tape: TapeSettings, entries: Sequence[str]) -> None:
-    stop, clock = asyncio.Event(), SystemClock()
+    stop, clock = asyncio.Event(), MarketClock()
     stop_on_signals(stop)
     symbols = await resolve_symbols(entries, settings.venues, clock)
     feed = BinanceFeed(settings.venues, settings.universe(symbols), clock)

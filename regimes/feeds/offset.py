@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from regimes.clock import Clock, SystemClock
+from regimes.clock import Clock, MarketClock
 from regimes.feeds.rest import Rest, RestFailedError
 
 _log = structlog.get_logger()
@@ -35,13 +35,16 @@ async def measure_offset_ms(rest: Rest, clock: Clock) -> int | None:
     return round(median(samples)) if samples else None
 
 
+def from_wall_ms(clock: Clock, residual_ms: int) -> int:
+    """Exchange time minus that of the machine's clock on the wall, from what was measured with `clock`."""
+    return residual_ms + (clock.ahead_ms if isinstance(clock, MarketClock) else 0)
+
+
 def follow(clock: Clock, residual_ms: int, venue: str) -> None:
-    """Set the machine's clock right by what was measured with it; other clocks are only judged."""
-    if isinstance(clock, SystemClock):
-        clock.offset_ms += residual_ms
-        total_ms = clock.offset_ms
-    else:
-        total_ms = residual_ms
+    """Set a market's clock right by what was measured with it; other clocks are only judged."""
+    total_ms = from_wall_ms(clock, residual_ms)
+    if isinstance(clock, MarketClock):
+        clock.correct(residual_ms)
     if abs(total_ms) > WARN_MS * max(1.0, clock.speed):
         _log.warning(
             "clock_differs",

@@ -9,7 +9,7 @@ import structlog
 from regimes.clock import Clock
 from regimes.errors import VenueError
 from regimes.feeds.client import DERIVATIVES, build_exchange
-from regimes.feeds.offset import follow, measure_offset_ms
+from regimes.feeds.offset import follow, from_wall_ms, measure_offset_ms
 from regimes.feeds.rest import Rest, RestFailedError
 from regimes.feeds.settings import VenuesSettings
 from regimes.feeds.symbols import SymbolMap
@@ -32,7 +32,7 @@ class Venue:
         self.loaded = False
         self.blocked: VenueError | None = None
         self.offset_ms: int | None = None
-        """The exchange's clock minus ours when last measured."""
+        """The exchange's clock minus the one on our wall when last measured."""
         self._dials = itertools.count()
         self._clock = clock
         self._sets_clock = sets_clock
@@ -63,7 +63,7 @@ class Venue:
         residual_ms = await measure_offset_ms(self.rest, self._clock)
         if residual_ms is None:
             return
-        self.offset_ms = residual_ms
+        self.offset_ms = from_wall_ms(self._clock, residual_ms)
         if self._sets_clock:
             follow(self._clock, residual_ms, self.name)
 

@@ -64,9 +64,10 @@ def _funding(signal: Mapping[str, Any]) -> str | None:
     words = f"funding is {percent(rate, 4)}"
     if z is None:
         return words
-    return f"{words}, {signed(z, 1)} standard deviations from its mean" + (
-        " (anomaly)" if signal.get("is_anomaly") else ""
-    )
+    soon = signal.get("p_revert_24h")
+    chance = "" if soon is None else f", usual again within 24 h with p {percent(soon, 0)}"
+    anomaly = " (anomaly)" if signal.get("is_anomaly") else ""
+    return f"{words}, {signed(z, 1)} standard deviations from its mean{anomaly}{chance}"
 
 
 def _regimes(signal: Mapping[str, Any]) -> str | None:

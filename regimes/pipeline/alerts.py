@@ -14,7 +14,7 @@ from regimes.alerting.policy import Policy
 from regimes.alerting.records import Route
 from regimes.alerting.render import render
 from regimes.alerting.system import SystemWatch
-from regimes.clock import Clock, SystemClock
+from regimes.clock import Clock, MarketClock, SystemClock
 from regimes.config import Settings
 from regimes.delivery.channel import Channel, open_channels
 from regimes.delivery.desk import AlertDesk, Written
@@ -266,7 +266,7 @@ class Alerts:
 @asynccontextmanager
 async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]:
     """Storage and channels as configured, closed at the end. Raises ConfigError, StorageError."""
-    real = SystemClock()
+    real = clock if isinstance(clock, MarketClock) else SystemClock()
     served: list[Outbox] = []
 
     def database_moved(down_since_ms: int | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 
-from regimes.clock import Clock, SystemClock
+from regimes.clock import Clock, MarketClock
 from regimes.config import Settings, load
 from regimes.config.features import installed
 from regimes.engine import Engine
@@ -45,8 +45,8 @@ log = structlog.get_logger()
 class Pipeline:
     """The program without its process: `run` it until told to stop, or compute everything once.
 
-    settings: what to watch and how; read from files and environment when left out. clock: event time; the
-    machine's when left out. resume: where an earlier run stopped. recorder: the tape of this run. One instance runs once.
+    settings: what to watch and how; read from files and environment when left out. clock: event time; that
+    of a live market when left out. resume: where an earlier run stopped. recorder: the tape of this run. One instance runs once.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Pipeline:
         recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings or load()
-        self.clock = clock or SystemClock()
+        self.clock = clock or MarketClock()
         self.queue = ObservationQueue(self.settings.pipeline.queue_capacity)
         self.lag = LoopLag(self.clock)
         self.live = asyncio.Event()

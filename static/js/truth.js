@@ -41,6 +41,9 @@ function nextDay({ forecast_24h: mean, forecast_24h_low: low, forecast_24h_high:
   return { level: chance >= 0.5 ? "warning" : "info", word: `${percent(mean, 1, 1)}/day`, note: `80\u00a0%: ${number(low * 100, 1, 1)} to ${percent(high, 1, 1)}${wild}` };
 }
 
+/** How likely unusual funding is to be usual again; nothing where it is usual. */
+const usualAgain = (f) => (isNumber(f.p_revert_24h) ? ` · p usual in 24 h ${percent(f.p_revert_24h, 0)}` : "");
+
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
@@ -49,7 +52,7 @@ const SAYINGS = {
   forecast: nextDay,
   funding: (f) => ({
     word: phrase(f.band ?? (f.is_anomaly ? "anomaly" : "normal")),
-    note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}`,
+    note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}${usualAgain(f)}`,
   }),
   cascades: (c) => ({
     word: c.cascade_detected ? `severity ${c.severity} of 5` : "none",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from regimes.alerting.render import render
-from regimes.clock import SystemClock
+from regimes.clock import MarketClock
 from regimes.delivery.channel import open_channels
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
 from regimes.delivery.enqueue import new_delivery
@@ -81,7 +81,7 @@ class Running:
     def __init__(self, outbox: Outbox, storage: WatchedStorage, endpoints: tuple[Endpoint, ...]) -> None:
         self.outbox = outbox
         self.storage = storage
-        self.clock = SystemClock()
+        self.clock = MarketClock()
         self.office = Office()
         self.endpoints = {endpoint.name: endpoint for endpoint in endpoints}
 
@@ -143,7 +143,7 @@ async def running(
     endpoints = parse_endpoints(urls, bases=bases)
     settings = DeliverySettings(timeout_seconds=timeout_s, allow_cidrs=allow, fallback=fallback)
     async with open_channels(endpoints, settings, secrets=parse_secrets(SIGNING_TEXT)) as channels:
-        office, clock = Office(), SystemClock()
+        office, clock = Office(), MarketClock()
         outbox = Outbox(
             channels,
             storage,

@@ -86,7 +86,7 @@ async def test_a_replay_keeps_the_id_and_has_a_new_time_and_is_no_edit(storage: 
         first = await work.post(D1, nth_event(1))
         await work.post(H1, nth_event(1))
         await storage.until_settled(2)
-        work.clock.offset_ms += 5_000
+        work.clock.correct(5_000)
         assert await work.outbox.replay(expires_at_ms=first.expires_at_ms, since_ms=0) == 2
         await storage.until_settled(4)
     assert len(discord.messages) == 2

@@ -140,7 +140,7 @@ async def test_no_answer_in_time_is_a_timeout_after_sending(receiver: Receiver) 
     began = time.monotonic()
     error = await failure_of(receiver.base)
     assert (error.failure, error.sent) == (Failure.TIMEOUT, True)
-    assert TIMEOUT_S <= time.monotonic() - began < TIMEOUT_S + 1
+    assert TIMEOUT_S <= time.monotonic() - began < TIMEOUT_S + 10
 
 
 async def test_a_handshake_that_never_ends_is_a_timeout_before_sending() -> None:
@@ -154,7 +154,7 @@ async def test_headers_that_drip_are_cut_off_by_the_total_time() -> None:
         began = time.monotonic()
         error = await failure_of(f"http://127.0.0.1:{port}")
     assert (error.failure, error.sent) == (Failure.TIMEOUT, True)
-    assert time.monotonic() - began < TIMEOUT_S + 1
+    assert time.monotonic() - began < TIMEOUT_S + 10
 
 
 async def test_a_body_that_drips_is_cut_off_and_its_status_kept(receiver: Receiver) -> None:
@@ -162,7 +162,7 @@ async def test_a_body_that_drips_is_cut_off_and_its_status_kept(receiver: Receiv
     began = time.monotonic()
     response = await send(receiver.base)
     assert response.status == 200
-    assert time.monotonic() - began < TIMEOUT_S + 1
+    assert time.monotonic() - began < TIMEOUT_S + 10
 
 
 async def test_a_connection_torn_down_after_the_request_is_ambiguous() -> None:

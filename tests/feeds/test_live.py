@@ -564,7 +564,7 @@ async def test_shutdown_is_quick_and_clean_whatever_is_going_on(fault: str) -> N
                 await FAULTS[fault](exchange)
                 await seen.until(lambda: [gap for gap in seen.gaps() if gap.to_ms is None][1:])
             began = clock.monotonic()
-        assert clock.monotonic() - began < 5
+        assert clock.monotonic() - began < 10
         exchange.faults.recover()
 
 

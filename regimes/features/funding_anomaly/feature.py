@@ -22,7 +22,9 @@ from regimes.features.funding_anomaly.episodes import Episodes, Moment, severity
 from regimes.features.funding_anomaly.history import History
 from regimes.features.funding_anomaly.reading import Band, Direction, FundingReading
 from regimes.features.funding_anomaly.settings import FundingSettings
-from regimes.maths.anomaly import Measures, measure
+from regimes.maths.anomaly import FloatArray, Measures, measure
+from regimes.maths.reversion import BLOCK_HOURS, USUAL_Z, chances, terms
+from regimes.maths.stats import nullable
 from regimes.observations import FundingRate, MarkPrice, Observation, Tick, Unavailable
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
 from regimes.wording import duration
@@ -68,8 +70,8 @@ class FundingAnomaly(Feature):
         self._now_ms = 0
 
     def warmup(self) -> Sequence[Need]:
-        """The window, in settled rates."""
-        return (Need(kind="funding", span_ms=round(self._settings.window_days * DAY_MS)),)
+        """The window in settled rates, and the one before: it says how unusual those of the window were in their time."""
+        return (Need(kind="funding", span_ms=round(2 * self._settings.window_days * DAY_MS)),)
 
     def update(self, observation: Observation) -> Output:
         """Take one observation."""
@@ -195,14 +197,28 @@ class FundingAnomaly(Feature):
         recent = np.zeros(matrix.shape, dtype=np.bool_)
         for index, (symbol, row) in enumerate(zip(symbols, rates, strict=True)):
             if len(row):
-                times = np.frombuffer(self._symbols[symbol].history.times, dtype=np.int64)
+                times = np.array(self._symbols[symbol].history.times[-len(row) :], dtype=np.int64)
                 matrix[index, -len(row) :] = row
                 within_ms = self._settings.reversal_within_hours * HOUR_MS
                 recent[index, -len(row) :] = times >= times[-1] - within_ms
         measures = measure(matrix, recent, anomaly_z=self._settings.anomaly_z_threshold)
-        return [self._reading(symbol, measures, index) for index, symbol in enumerate(symbols)]
+        found = self._chances(symbols, measures)
+        return [self._reading(symbol, measures, found, index) for index, symbol in enumerate(symbols)]
 
-    def _reading(self, symbol: str, measures: Measures, index: int) -> FundingReading:
+    def _chances(self, symbols: list[str], measures: Measures) -> FloatArray:
+        """P(usual again within 24 and 72 hours) of each symbol, shape (2, symbols); NaN for those that are usual."""
+        found = np.full((2, len(symbols)), np.nan)
+        unusual = np.flatnonzero(np.abs(measures.z) >= USUAL_Z)
+        window = round(self._settings.window_days * 24 / BLOCK_HOURS)
+        matrix = np.full((len(unusual), 2 * window), np.nan)
+        for row, index in enumerate(unusual.tolist()):
+            blocks = self._symbols[symbols[index]].history.blocks_8h()[-2 * window :]
+            matrix[row, 2 * window - len(blocks) :] = blocks
+        if unusual.size:
+            found[:, unusual] = chances(terms(matrix, window))
+        return found
+
+    def _reading(self, symbol: str, measures: Measures, found: FloatArray, index: int) -> FundingReading:
         history = self._symbols[symbol].history
         enough = len(history) >= self._settings.settlements_needed
         z_score = _number(measures.z[index]) if enough else None
@@ -229,6 +245,9 @@ class FundingAnomaly(Feature):
             "direction": _direction(rate_8h),
         }
         numbers = self._numbers(z_score, measures, index) if enough else {}
+        if z_score is not None:
+            within_24h, within_72h = nullable(found[:, index])
+            numbers |= {"p_revert_24h": within_24h, "p_revert_72h": within_72h}
         return FundingReading(**header, **facts, **numbers)
 
     def _numbers(self, z_score: float | None, measures: Measures, index: int) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from regimes.maths.reversion import eight_hourly
 from regimes.observations import FundingRate, MarkPrice
 from regimes.timeframe import HOUR_MS
 
 
 class History:
-    """The settlements of one symbol inside the window, in order of their own time, and what is predicted next.
+    """The settlements of one symbol inside the window and the one before, in order of their own time.
 
-    All come from one venue, the first that delivered.
+    All come from one venue, the first that delivered. The length is that of the window; the settlements before it
+    only say how unusual those in it were in their own time. What is predicted next is kept beside.
     """
 
     def __init__(self, window_ms: int) -> None:
@@ -26,22 +28,22 @@ class History:
         self._predicted_ms = 0
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.times) - self._first()
 
     def settle(self, funding: FundingRate) -> bool:
-        """Take a settlement at its own time; False for another venue's, a known one, and one older than the window."""
+        """Take a settlement at its own time; False for another venue's, a known one, and one too old."""
         if self.venue is None:
             self.venue = funding.venue
         position = bisect_left(self.times, funding.ts_ms)
         known = position < len(self.times) and self.times[position] == funding.ts_ms
         if known or funding.venue != self.venue:
             return False
-        if self.times and funding.ts_ms <= self.times[-1] - self._window_ms:
+        if self.times and funding.ts_ms <= self.times[-1] - 2 * self._window_ms:
             return False
         self.times.insert(position, funding.ts_ms)
         self.rates.insert(position, funding.rate)
         self.hours.insert(position, funding.interval_hours)
-        expired = bisect_right(self.times, self.times[-1] - self._window_ms)
+        expired = bisect_right(self.times, self.times[-1] - 2 * self._window_ms)
         if expired:
             del self.times[:expired], self.rates[:expired], self.hours[:expired]
         return True
@@ -61,8 +63,20 @@ class History:
         return self.predicted_rate, self.next_funding_ms
 
     def rates_8h(self) -> npt.NDArray[np.float64]:
-        """The rates for eight hours each, oldest first, shape (n,)."""
-        return np.frombuffer(self.rates) * (8.0 / np.frombuffer(self.hours))
+        """The rates of the window for eight hours each, oldest first, shape (n,)."""
+        return self._all_rates_8h()[self._first() :]
+
+    def blocks_8h(self) -> npt.NDArray[np.float64]:
+        """Mean rates of each eight hours of the window and the one before, oldest first."""
+        times = np.array(self.times)
+        return eight_hourly(times, self._all_rates_8h(), np.array(self.hours))
+
+    def _all_rates_8h(self) -> npt.NDArray[np.float64]:
+        return np.array(self.rates) * (8.0 / np.array(self.hours))
+
+    def _first(self) -> int:
+        """Place of the first settlement of the window."""
+        return bisect_right(self.times, self.times[-1] - self._window_ms) if self.times else 0
 
     def overdue_ms(self, now_ms: int) -> int:
         """How long ago the next settlement should have come; negative while it is not due."""
@@ -70,7 +84,7 @@ class History:
 
     def coverage(self) -> float:
         """Share of the window for which there was a settlement."""
-        return min(1.0, sum(self.hours) * HOUR_MS / self._window_ms)
+        return min(1.0, sum(self.hours[self._first() :]) * HOUR_MS / self._window_ms)
 
     def snapshot(self) -> dict[str, Any]:
         """All state."""

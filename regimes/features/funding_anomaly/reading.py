@@ -14,6 +14,8 @@ class FundingReading(Reading, frozen=True, kw_only=True):
     window. percentile: 0 to 100, mid-rank. persistence: share of the window that is as far out as an anomaly.
     run_length: settlements in the present extreme, 0 outside one. direction: who pays. reversal: this rate's
     sign is opposite to an extreme shortly before; it says nothing about price. robust_alarm: shown, sends nothing.
+    p_revert_24h, p_revert_72h: probability that funding is usual again (|z| < 1) at some settlement within that time;
+    None while it is usual, and while too little is known.
     """
 
     funding_rate: float | None = None
@@ -33,3 +35,5 @@ class FundingReading(Reading, frozen=True, kw_only=True):
     run_length: int | None = None
     direction: Direction | None = None
     reversal: bool | None = None
+    p_revert_24h: float | None = None
+    p_revert_72h: float | None = None

@@ -30,7 +30,7 @@ def anomaly(
     reached = settings.critical_z_threshold if peak > 1 else settings.anomaly_z_threshold
     return Words(
         f"{reading.symbol} funding unusually {'high' if z > 0 else 'low'}: {rate} (z {signed(z)})",
-        f"Funding is {abs(z):.1f} standard deviations {where} its mean. {_facts(reading)} {_CAVEAT}",
+        f"Funding is {abs(z):.1f} standard deviations {where} its mean. {_facts(reading)}{_chance(reading)} {_CAVEAT}",
         f"|z| {abs(z):.2f} >= {reached:g}",
     )
 
@@ -72,3 +72,10 @@ def _facts(reading: FundingReading) -> str:
     if reading.run_length:
         parts.append(f"Extreme for {count(reading.run_length, 'settlement')}.")
     return " ".join(parts)
+
+
+def _chance(reading: FundingReading) -> str:
+    if reading.p_revert_24h is None or reading.p_revert_72h is None:
+        return ""
+    soon, later = percent(reading.p_revert_24h, 0), percent(reading.p_revert_72h, 0)
+    return f" Usual again within 24 h with a probability of {soon}, within 72 h {later}."

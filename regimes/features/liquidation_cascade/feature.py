@@ -12,8 +12,9 @@ from regimes.features.liquidation_cascade.reading import (
     MarketCascadeReading,
     SymbolCascadeReading,
 )
+from regimes.features.liquidation_cascade.rules import Rules
 from regimes.features.liquidation_cascade.settings import CascadeSettings
-from regimes.features.liquidation_cascade.tracker import Rules, Tracker
+from regimes.features.liquidation_cascade.tracker import Tracker
 from regimes.maths import cascade
 from regimes.maths.zones import Zone
 from regimes.observations import (
@@ -167,7 +168,9 @@ class LiquidationCascade(Feature):
         if not (symbol_moves or market_moves):
             return NOTHING
         moving = [tracker] if tracker is not None and symbol_moves else []
-        events = [(t, event) for t in [*moving, self._market] if (event := self._step(t)) is not None]
+        events = [
+            (t, event) for t in [*moving, self._market] if (event := self._step(t, is_tick=False)) is not None
+        ]
         told = [] if self.quiet else [(t, self._facts(t)) for t, _ in events]
         return Output(self._deferred(told) if told else (), [event for _, event in events])
 
@@ -186,7 +189,7 @@ class LiquidationCascade(Feature):
             if self.quiet and tracker.is_idle and not len(tracker.window):
                 continue
             if tracker.dirty or tracker.is_due(self._now_ms):
-                event = self._step(tracker)
+                event = self._step(tracker, is_tick=True)
                 facts = self._facts(tracker)
                 tracker.dirty, tracker.status = False, self._status(tracker.symbol, facts.view)[0]
                 told.append((tracker, facts))
@@ -214,7 +217,7 @@ class LiquidationCascade(Feature):
                 levels.refresh(self._now_ms)
                 self._trackers[symbol].dirty = True
 
-    def _step(self, tracker: Tracker) -> Event | None:
+    def _step(self, tracker: Tracker, *, is_tick: bool) -> Event | None:
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
             if levels := self._levels.get(tracker.symbol):
                 levels.refresh(self._now_ms)
@@ -222,7 +225,7 @@ class LiquidationCascade(Feature):
             return words.event(tracker, reading, self._now_ms, phase, started_ms, revision)
 
         blind = self._coverage.view(tracker.symbol, self._now_ms).blind
-        event = tracker.step(self._now_ms, make, blind=blind)
+        event = tracker.step(self._now_ms, make, blind=blind, is_tick=is_tick)
         if event is not None:
             self._market.dirty = True
         return event

@@ -48,7 +48,7 @@ async def test_a_hung_service_is_an_ambiguous_timeout() -> None:
         with pytest.raises(TransportError) as caught:
             await AppriseTransport(timeout_s=0.3).send(request)
     assert (caught.value.failure, caught.value.sent) == (Failure.TIMEOUT, True)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9
 
 
 async def test_a_url_apprise_does_not_know_is_no_success() -> None:

@@ -206,6 +206,36 @@ def test_words_are_about_funding_and_claim_nothing_about_price() -> None:
     assert "Longs pay shorts +0.0900 % per 8 h" in events[0].description
 
 
+def test_an_unusual_rate_has_a_probability_of_being_usual_again_and_the_event_says_it() -> None:
+    market = Settling()
+    market.settle(QUIET)
+    assert (market.reading().p_revert_24h, market.reading().p_revert_72h) == (None, None)
+    (event,) = market.settle([9e-4])
+    soon, later = market.reading().p_revert_24h, market.reading().p_revert_72h
+    assert soon is not None
+    assert later is not None
+    assert 0.5 < soon < later < 1, "one settlement far out is mostly over soon"
+    assert event.data["p_revert_24h"] == soon
+    assert f"within 24 h with a probability of {soon:.0%}" in event.description.replace("\u202f", "").replace(
+        " %", "%"
+    )
+    market.settle([9e-4] * 6)
+    lasting = market.reading().p_revert_24h
+    assert lasting is not None
+    assert lasting < soon, "the longer it has lasted, the longer it will"
+
+
+def test_four_hourly_rates_are_judged_by_the_mean_of_each_eight_hours() -> None:
+    eight, four = Settling(), Settling()
+    rates = [*QUIET, *QUIET[:60], 9e-4]
+    eight.settle(rates)
+    four.settle([rate / 2 for rate in rates for _ in range(2)], hours=4)
+    found, expected = four.reading(), eight.reading()
+    assert (found.n, expected.n) == (180, 90)
+    assert found.p_revert_24h == pytest.approx(expected.p_revert_24h)
+    assert found.p_revert_72h == pytest.approx(expected.p_revert_72h)
+
+
 def test_a_flat_history_is_degenerate_once_the_rate_leaves_it() -> None:
     market = Settling()
     market.settle([1e-4] * 90)
@@ -221,7 +251,7 @@ def test_a_flat_history_is_degenerate_once_the_rate_leaves_it() -> None:
 def test_warm_up_brings_one_judgement_and_no_events_about_the_past() -> None:
     feature = FundingAnomaly(FundingSettings(), Universe((BTC,)))
     need = feature.warmup()[0]
-    assert (need.kind, need.span_ms) == ("funding", 30 * DAY)
+    assert (need.kind, need.span_ms) == ("funding", 2 * 30 * DAY)
     rates = [*QUIET[:40], 9e-4, -9e-4, *QUIET[:40]]
     for index, rate in enumerate(rates):
         assert feature.update(FundingRate(START + index * 8 * HOUR, VENUE, BTC, rate, 8.0)) == Output()

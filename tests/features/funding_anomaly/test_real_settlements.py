@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from bench.signals import funding
 from regimes.features.base import Status, Universe
 from regimes.features.funding_anomaly import FundingAnomaly, FundingReading, FundingSettings
+from regimes.maths.reversion import chances
 from regimes.observations import FundingRate, Tick
 
 
@@ -53,3 +56,23 @@ def test_every_settlement_measures_as_polars_says(data_dir: Path, coin: str) -> 
             assert reading.is_anomaly is (abs(row["z"]) >= 2)
             assert reading.persistence == pytest.approx(row["persistence"])
     assert compared > 0.9 * len(settled)
+
+
+def test_the_feature_says_the_probabilities_that_the_evaluation_judges(data_dir: Path) -> None:
+    found = funding.walk(data_dir)
+    row = found.symbols.index("SOL")
+    expected = chances(found.terms[:, row])
+    settled = pl.read_parquet(data_dir / "funding/funding_SOLUSDT.parquet")
+    feature = FundingAnomaly(FundingSettings(), Universe(("SOL/USDT",)))
+    compared = 0
+    for ts, rate in settled.iter_rows():
+        feature.update(FundingRate(ts, "binanceusdm", "SOL/USDT", rate, 8.0))
+        (reading,) = feature.update(Tick(ts + 1000)).readings
+        assert isinstance(reading, FundingReading)
+        column = round(ts / 28_800_000) - found.first
+        if reading.p_revert_24h is not None:
+            compared += 1
+            assert (reading.p_revert_24h, reading.p_revert_72h) == pytest.approx(tuple(expected[:, column]))
+        elif reading.z_score is not None and abs(abs(reading.z_score) - 1) > 1e-6:
+            assert np.isnan(expected[0, column])
+    assert compared > 200
