@@ -16,7 +16,7 @@ def test_every_part_of_the_page_is_there_and_filled(page: Page, service: Service
     for symbol in symbols:
         card = page.locator(f'.card[data-symbol="{symbol}"]')
         expect(card.locator(".price")).to_have_text(PRICED)
-        expect(card.locator("dt")).to_have_text(["Volatility", "Funding", "Cascade", "Regime"])
+        expect(card.locator("dt")).to_have_text(["Volatility", "Next 24 h", "Funding", "Cascade", "Regime"])
         for badge in card.locator("dd .badge .word").all():
             expect(badge).not_to_have_text("")
     expect(page.locator("#market .word")).to_have_text(re.compile("NORMAL|ACTIVE|CRISIS"))
