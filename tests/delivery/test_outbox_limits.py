@@ -174,6 +174,7 @@ async def test_nothing_for_others_waits_for_a_hung_endpoint(storage: WatchedStor
             await healthy.requests(number + 1)
         # None of the eight has been given up yet, so none was waited for.
         assert len(hung.seen) == 8
+        hung.let_go()
 
 
 async def test_no_more_than_the_workers_of_an_endpoint_are_under_way(storage: WatchedStorage) -> None:
