@@ -17,6 +17,7 @@ PARTS: Final = {
     "volatility": "next-24h volatility, its probabilities, the calibrated state",
     "regimes": "p_persist_24h, seasonal volume",
     "funding": "p_revert_24h, p_revert_72h",
+    "correlation": "correlations that break",
     "cascade": "bursts of liquidations, in a simulated market",
 }
 FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/forecast_frozen.py"
