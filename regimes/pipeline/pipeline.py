@@ -19,7 +19,7 @@ from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
-from regimes.history.tape.recorder import Recorder
+from regimes.history.tape.recorder import Recorder, TapeState
 from regimes.observations import FundingRate, Liquidation, Observation, Tick
 from regimes.pipeline.basis import feature_settings
 from regimes.pipeline.batch import Batch, Gatherer
@@ -161,7 +161,14 @@ class Pipeline:
         if self._feed is None or self._engine is None:
             return Readiness(["starting"])
         readings = self._engine.latest.values()
-        return judge(self.status(), self._feed.problems(), readings, live=self.live.is_set())
+        unwritten = "" if (tape := self.tape()) is None else tape.error
+        return judge(
+            self.status(), self._feed.problems(), readings, live=self.live.is_set(), unwritten=unwritten
+        )
+
+    def tape(self) -> TapeState | None:
+        """How the tape does; None where nothing is recorded."""
+        return None if self._recorder is None else self._recorder.state()
 
     async def _prepare(self) -> tuple[BinanceFeed, Engine]:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
