@@ -21,6 +21,7 @@ BENCHMARKS: Final = {
     "engine": "an observation through the engine, by type",
     "cascade": "500 symbols, 10,000 liquidations a second, one core: CPU, lag, losses",
     "memory": "resident memory of `regimes run` with 3 and 500 symbols, and over a million messages",
+    "sizing": "what a day of a symbol takes on the disk, SQLite and PostgreSQL",
     "start": "start of the process to the first full package, cache cold and warm",
     "page": "the page in Chromium: first paint, answers, work of an update, memory, bytes",
     "alerts_latency": "liquidation on the wire to webhook received, 1,000 liquidations a second, SQLite",

@@ -24,6 +24,7 @@ VARIABLES: Final = {
     **{f"WEBHOOKS_{route}": f"delivery.webhooks_{route.lower()}" for route in ROUTES},
     "WEBHOOK_SECRET": "delivery.webhook_secret",
     "DASHBOARD_TOKEN": "web.token",
+    "PORT": "web.port",
     "OPENAI_API_KEY": "narrative.api_key",
     "OPENAI_BASE_URL": "narrative.base_url",
     "LOG_LEVEL": "log.level",

@@ -109,6 +109,18 @@ class PostgresStorage(Database):
     async def write(self, work: Work[ResultT]) -> ResultT:
         return await self._retry(work, self._transact)
 
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Any]:
+        """A connection for a moment, the schema left as it is. Raises StorageError."""
+        try:
+            connection = await asyncpg.connect(self._url, timeout=self._timeout_s)
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+        except _TRANSLATED as error:
+            raise self._explain(error) from None
+
     async def bytes_used(self) -> int:
         async def size(session: Session) -> int:
             return int((await session.rows("SELECT pg_database_size(current_database())"))[0][0])

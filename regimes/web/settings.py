@@ -52,7 +52,7 @@ class WebSettings(BaseModel):
         default=DEFAULT_PORT,
         ge=0,
         le=65535,
-        description="TCP port to listen on; 0 = any free one, told in the log.",
+        description="TCP port to listen on; 0 = any free one, told in the log (PORT).",
     )
     token: Token = Field(
         default=None,

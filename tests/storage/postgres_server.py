@@ -23,6 +23,11 @@ class PrivatePostgres:
     def url(self, database: str) -> str:
         return str(self._server.get_uri(database))
 
+    @property
+    def tools(self) -> Path:
+        """Folder of the programs that belong to this server: pg_dump and the like."""
+        return Path(self._processes()[0].exe()).parent
+
     async def hurry(self) -> None:
         """Flush nothing: tests cut the power of processes, not of the machine, and want it back soon."""
         await self._execute("ALTER SYSTEM SET fsync = off")

@@ -1,0 +1,142 @@
+"""Mutation testing of the pure rooms: small changes to the source, each of which some test has to notice.
+
+`python -m bench.mutants maths` changes one thing at a time in a copy of the project, runs the tests of that module, and
+lists the changes that no test noticed. Long: a run of tests a change. `--sample N` tries so many, drawn by `--seed`.
+"""
+
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+
+ROOT: Final = Path(__file__).parent.parent
+COPIED: Final = ("regimes", "tests", "bench", "config", "static", "docs", "pyproject.toml", "README.md")
+ROOMS: Final = {
+    "maths": ("regimes/maths", ("tests/maths", "tests/features")),
+    "policy": ("regimes/alerting/policy.py", ("tests/alerting/test_policy.py",)),
+}
+LONGEST_S: Final = 300
+_COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+_COMPUTED: Final[dict[type[ast.operator], type[ast.operator]]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+
+class Mutant(NamedTuple):
+    """One change: where it is, what stood there, what stands there now, and the whole changed source."""
+
+    path: Path
+    line: int
+    before: str
+    after: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}: {self.before}  ->  {self.after}"
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Every change of one file, one at a time."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr):
+            for change, undo in _changes(node):
+                before = ast.unparse(node)
+                change()
+                after, source = ast.unparse(node), ast.unparse(tree)
+                undo()
+                yield Mutant(path, node.lineno, before, after, source)
+
+
+def _changes(node: ast.expr) -> Iterator[tuple["_Set", "_Set"]]:
+    match node:
+        case ast.Compare(ops=[op, *rest]) if type(op) in _COMPARED:
+            yield _Set(node, "ops", [_COMPARED[type(op)](), *rest]), _Set(node, "ops", [op, *rest])
+        case ast.BinOp(op=op) if type(op) in _COMPUTED:
+            yield _Set(node, "op", _COMPUTED[type(op)]()), _Set(node, "op", op)
+        case ast.BoolOp(op=op):
+            other = ast.Or() if isinstance(op, ast.And) else ast.And()
+            yield _Set(node, "op", other), _Set(node, "op", op)
+        case ast.UnaryOp(op=ast.USub() as op):
+            yield _Set(node, "op", ast.UAdd()), _Set(node, "op", op)
+        case ast.Constant(value=bool(value)):
+            yield _Set(node, "value", not value), _Set(node, "value", value)
+        case ast.Constant(value=int(value) | float(value)):
+            yield _Set(node, "value", value + 1), _Set(node, "value", value)
+
+
+class _Set(NamedTuple):
+    """Sets an attribute of a node when called."""
+
+    node: ast.expr
+    name: str
+    value: object
+
+    def __call__(self) -> None:
+        setattr(self.node, self.name, self.value)
+
+
+def survives(mutant: Mutant, copy: Path, tests: Sequence[str]) -> bool:
+    """Whether all tests pass with the change made; it is taken back afterwards."""
+    target = copy / mutant.path.relative_to(ROOT)
+    original = target.read_text()
+    target.write_text(mutant.source)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+    environ = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(  # noqa: S603  # our own tests
+            command, cwd=copy, env=environ, capture_output=True, timeout=LONGEST_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        target.write_text(original)
+    return done.returncode == 0
+
+
+def main(
+    room: Annotated[str, typer.Argument(help=f"One of {', '.join(ROOMS)}.")],
+    sample: Annotated[int, typer.Option(min=0, help="Try so many changes only; 0 = all.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 1,
+) -> None:
+    """Change one thing at a time and list what no test noticed; exit code 1 when there is any."""
+    if room not in ROOMS:
+        raise typer.BadParameter(f"choose of {', '.join(ROOMS)}")
+    where, tests = ROOMS[room]
+    place = ROOT / where
+    found = [
+        one for path in (sorted(place.glob("*.py")) if place.is_dir() else [place]) for one in mutants(path)
+    ]
+    if sample:
+        found = random.Random(seed).sample(found, min(sample, len(found)))
+    survivors = []
+    with tempfile.TemporaryDirectory(prefix="regimes-mutants-") as folder:
+        copy = Path(folder)
+        for part in COPIED:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__", "results"))
+            else:
+                shutil.copy(source, copy / part)
+        with typer.progressbar(found, label=room) as shown:
+            survivors = [mutant for mutant in shown if survives(mutant, copy, tests)]
+    for mutant in survivors:
+        typer.echo(str(mutant))
+    typer.echo(f"{len(found)} changes, {len(found) - len(survivors)} noticed, {len(survivors)} not")
+    raise typer.Exit(bool(survivors))
+
+
+if __name__ == "__main__":
+    typer.run(main)

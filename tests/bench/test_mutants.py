@@ -1,0 +1,36 @@
+import ast
+from pathlib import Path
+
+from bench import mutants as module
+from bench.mutants import mutants
+
+SOURCE = '''def f(a: int, b: int) -> bool:
+    """Words are left alone."""
+    return a < b and a + 1 > -b
+'''
+
+
+def test_each_mutant_changes_one_thing_and_is_a_program(tmp_path: Path) -> None:
+    path = tmp_path / "one.py"
+    path.write_text(SOURCE)
+    found = list(mutants(path))
+    assert {(one.before, one.after) for one in found} == {
+        ("a < b and a + 1 > -b", "a < b or a + 1 > -b"),
+        ("a < b", "a <= b"),
+        ("a + 1 > -b", "a + 1 >= -b"),
+        ("a + 1", "a - 1"),
+        ("1", "2"),
+        ("-b", "+b"),
+    }
+    plain = ast.unparse(ast.parse(SOURCE))
+    for one in found:
+        assert ast.unparse(ast.parse(one.source)) == one.source != plain
+        assert one.source.count("Words are left alone.") == 1
+
+
+def test_there_is_something_to_change_in_every_room_and_its_tests_exist() -> None:
+    for where, tests in module.ROOMS.values():
+        place = module.ROOT / where
+        paths = sorted(place.glob("*.py")) if place.is_dir() else [place]
+        assert sum(len(list(mutants(path))) for path in paths) > 50
+        assert all((module.ROOT / test).exists() for test in tests)
