@@ -24,12 +24,13 @@ from regimes.config import Settings
 from regimes.config.settings import Origin, settings_type
 from regimes.features.base import Universe
 from regimes.logs import LogSettings, configure
-from regimes.observations import Tick
+from regimes.observations import DataKind, Tick
 from regimes.pipeline import Pipeline
 from regimes.pipeline.lag import LoopLag
 
 # Weekly bars would need 21 weeks of history, which takes longer to read than the benchmark runs.
 TIMEFRAMES: Final = ("1h", "4h", "1d")
+STREAMS: Final[tuple[DataKind, ...]] = ("candle", "mark_price", "liquidation")
 _TICK_S: Final = 5.0
 _LOOK_S: Final = 0.1
 
@@ -72,7 +73,7 @@ async def _ours(url: str, count: int, cache: Path) -> None:
     pipeline = Pipeline(settings(url, count, cache), clock=SystemClock())
     stop = asyncio.Event()
     running = asyncio.create_task(pipeline.run(stop))
-    while not (pipeline.live.is_set() and pipeline.status() and all(s.connected for s in pipeline.status())):
+    while not (pipeline.live.is_set() and _on_air(pipeline)):
         await asyncio.wait([running], timeout=_LOOK_S)
         if running.done():
             running.result()
@@ -84,6 +85,12 @@ async def _ours(url: str, count: int, cache: Path) -> None:
     await _answer(pipeline.lag, counts)
     stop.set()
     await running
+
+
+def _on_air(pipeline: Pipeline) -> bool:
+    """Whether every stream of messages flows. What is asked for by REST may take minutes within the exchange's limits."""
+    streams = {status.stream: status.connected for status in pipeline.status()}
+    return all(streams.get(kind, False) for kind in STREAMS)
 
 
 async def _other(client: Client, universe: Universe, now_ms: int) -> None:

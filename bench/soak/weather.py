@@ -11,7 +11,7 @@ from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.feeds.simulator.faults import Where
 from regimes.feeds.simulator.malformed import MALFORMED
 
-_PAUSE_S: Final = (0.2, 3.0)
+_PAUSE_S: Final = (1.0, 15.0)
 _LASTS_S: Final = (0.5, 12.0)
 _PLACES: Final[Sequence[Where]] = ("all", "spot", "market", "public")
 _CODES: Final = (1001, 1006, 1008, 1011)

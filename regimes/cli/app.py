@@ -93,7 +93,7 @@ def demo(
     duration: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="End after so much market time.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another synthetic market.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Another synthetic market.")] = 6,
     scenario: Annotated[
         str, typer.Option(help="calm, cascade, funding-spike, vol-explosion, correlation-break or mixed.")
     ] = "mixed",

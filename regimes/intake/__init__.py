@@ -29,7 +29,7 @@ from regimes.intake.faults import (
     rate_fault,
     time_fault,
 )
-from regimes.intake.memory import GridMemory, KeyMemory
+from regimes.intake.memory import GridMemory, OrderKey, OrderMemory
 from regimes.observations import (
     BookDepth,
     Candle,
@@ -74,7 +74,7 @@ class Intake:
         self._horizon_ms = LATEST_MS
         self._steps: dict[str, int] = {}
         self._grids: dict[str, GridMemory] = {}
-        self._liquidations = KeyMemory(span_ms=HOUR_MS, capacity=50_000)
+        self._liquidations = OrderMemory(span_ms=HOUR_MS, capacity=50_000)
         self._newest_state: dict[str, int] = {}
         self._checks: dict[type, tuple[str, Callable[[Any], Fault | None]]] = {
             Candle: ("candle", self._candle),
@@ -173,8 +173,8 @@ class Intake:
         if order.closed not in _SIDES or not (is_named(order.venue) and is_named(order.symbol)):
             words = repr((order.venue, order.symbol, order.closed))
             return Reason.MALFORMED, words, "a venue, a symbol, and the side that was closed: long or short"
-        key = (order.venue, order.symbol, order.closed, ts_ms, quantity, price)
-        if not self._liquidations.add(key, ts_ms):
+        key = OrderKey(order.venue, order.symbol, order.closed, ts_ms, quantity, price)
+        if not self._liquidations.add(key):
             return Reason.DUPLICATE, f"{quantity} at {price}", "each liquidation counts once"
         return None
 

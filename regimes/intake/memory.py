@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from regimes.intake.faults import Fault, Reason, moment
 
 GRID_LIMIT: Final = 10_000
@@ -72,42 +74,53 @@ class GridMemory:
         return memory
 
 
-class KeyMemory:
-    """Which keys have been seen in the last `span_ms` to 2 x `span_ms` of event time.
+class OrderKey(msgspec.Struct, frozen=True, gc=False):
+    """What makes a forced order the same one. No tuple: tens of thousands of those are walked by the garbage collector."""
 
-    When more than `capacity` keys come within a span, the oldest are forgotten sooner: at least the last
-    `capacity` keys are always known.
+    venue: str
+    symbol: str
+    closed: str
+    ts_ms: int
+    base_qty: float
+    fill_price: float
+
+
+class OrderMemory:
+    """Which forced orders have been seen in the last `span_ms` to 2 x `span_ms` of event time.
+
+    When more than `capacity` come within a span, the oldest are forgotten sooner: at least the last
+    `capacity` are always known.
     """
 
     def __init__(self, *, span_ms: int, capacity: int) -> None:
         self._span_ms = span_ms
         self._capacity = capacity
         self._since_ms = 0
-        self._new: dict[tuple[Any, ...], None] = {}
-        self._old: dict[tuple[Any, ...], None] = {}
+        self._new: dict[OrderKey, None] = {}
+        self._old: dict[OrderKey, None] = {}
 
-    def add(self, key: tuple[Any, ...], ts_ms: int) -> bool:
-        """Whether the key is new; it is remembered then."""
+    def add(self, key: OrderKey) -> bool:
+        """Whether the order is new; it is remembered then."""
         if self._old and key in self._old:
             return False
         before = len(self._new)
         self._new[key] = None
         if len(self._new) == before:
             return False
-        if ts_ms - self._since_ms >= self._span_ms or len(self._new) > self._capacity:
-            self._old, self._new, self._since_ms = self._new, {}, max(ts_ms, self._since_ms)
+        if key.ts_ms - self._since_ms >= self._span_ms or len(self._new) > self._capacity:
+            self._old, self._new, self._since_ms = self._new, {}, max(key.ts_ms, self._since_ms)
         return True
 
     def snapshot(self) -> dict[str, Any]:
         """Both generations."""
         return {
             "since_ms": self._since_ms,
-            "new": list(self._new),
-            "old": list(self._old),
+            "new": [msgspec.structs.astuple(key) for key in self._new],
+            "old": [msgspec.structs.astuple(key) for key in self._old],
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take back a snapshot."""
         self._since_ms = snapshot["since_ms"]
-        self._new = {tuple(key): None for key in snapshot["new"]}
-        self._old = {tuple(key): None for key in snapshot["old"]}
+        self._new = {OrderKey(*key): None for key in snapshot["new"]}
+        self._old = {OrderKey(*key): None for key in snapshot["old"]}

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Final, Self
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from regimes.alerting.records import Decision
 from regimes.errors import ConfigError, StorageError
@@ -40,6 +42,16 @@ SPARE_CONNECTIONS: Final = 500
 BACKLOG: Final = 1_024
 """After a restart all browsers come back within seconds."""
 _log = structlog.get_logger(__name__)
+_server_log = logging.getLogger("regimes.web.server")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Nothing that is no HTTP: a line and a traceback for each would let any stranger fill the log."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_server_log.addFilter(_is_news)
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -127,6 +139,7 @@ class WebServer:
         runner = web.AppRunner(
             self.application(),
             access_log=None,
+            logger=_server_log,
             keepalive_timeout=IDLE_S,
             lingering_time=SHUTDOWN_S,
             shutdown_timeout=SHUTDOWN_S,

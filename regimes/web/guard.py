@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -43,6 +44,7 @@ SECURITY_HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST: Final = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<name>[^\[\]:]*))(?::\d*)?")
 _log = structlog.get_logger(__name__)
 
 
@@ -206,9 +208,9 @@ def _bearer(request: web.Request) -> str:
 
 
 def _host_name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
+    """A host without its port, and without brackets; what is no host at all stays as it is."""
+    found = _HOST.fullmatch(host)
+    return (found["six"] or found["name"] if found else host).lower()
 
 
 def _is_address(name: str) -> bool:

@@ -2,12 +2,14 @@
 
 import hashlib
 import mimetypes
-import re
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from regimes.web.script import UnclearError, shortened
 
 LONG_LIVED: Final = "vendor/"
 PAGE_FILES: Final = {"/": "index.html", "/realtime": "realtime.html", "/deliveries": "deliveries.html"}
@@ -18,8 +20,6 @@ _TYPES: Final = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
-# Comments and indentation are a tenth of our scripts on the wire; each line keeps its number.
-_UNREAD: Final = re.compile(rb"^[ \t]*(?://.*|/\*\*.*\*/[ \t]*)$|^[ \t]+|(?<=[;{,]) // .*$", re.MULTILINE)
 _TEXT: Final = ("text/", "application/json", "image/svg")
 
 
@@ -70,7 +70,8 @@ class Assets:
 def _asset(name: str, body: bytes) -> Asset:
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     if kind == "text/javascript" and not name.startswith(LONG_LIVED):
-        body = _UNREAD.sub(b"", body)
+        with suppress(UnclearError, UnicodeDecodeError):  # then it is sent as it is
+            body = shortened(body.decode("utf-8")).encode("utf-8")
     gzipped = None
     if kind.startswith(_TEXT):
         packer = zlib.compressobj(9, zlib.DEFLATED, 31)

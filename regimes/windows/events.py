@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -87,8 +88,14 @@ class EventWindow:
         ]
         return min(due, default=None)
 
-    def falls_below_ms(self, cents: int) -> int:
-        """When the sum over the shortest span falls below an amount (> 0) if nothing more comes; 0 if it is below."""
+    def falls_below_ms(self, cents: int, place: int | None = None) -> int:
+        """When the sum over the shortest span falls below an amount (> 0) if nothing more comes; 0 if it is below.
+
+        place: ask as of the amount at that place, whose sum must not be below.
+        """
+        if place is not None:
+            first = bisect_right(self._gross, self._gross[place + 1] - cents, 0, place + 1)
+            return self._times[first - 1] + self.spans_ms[0]
         first = bisect_right(self._gross, self._gross[-1] - cents)
         return self._times[first - 1] + self.spans_ms[0] if first > self._heads[0] else 0
 
@@ -130,6 +137,13 @@ class EventWindow:
         floor = 0 if after_ms is None else bisect_right(self._times, after_ms)
         position = max(self._heads[index], floor)
         return self._times[position] if position < len(self._times) else None
+
+    def crests(self, *, after_ms: int) -> Iterator[tuple[int, int]]:
+        """Place of each amount later than `after_ms`, and the sum over the shortest span that ends with it."""
+        times, gross, head = self._times, self._gross, self._heads[-1]
+        for place in range(max(bisect_right(times, after_ms), head), len(times)):
+            head = bisect_right(times, times[place] - self.spans_ms[0], head, place)
+            yield place, gross[place + 1] - gross[head]
 
     def since(self, ts_ms: int) -> int:
         """Cents at or after a time, as far as the longest span reaches."""

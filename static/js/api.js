@@ -3,7 +3,7 @@
 export class ApiError extends Error {}
 
 async function ask(path, options = {}) {
-  const response = await fetch(path, { headers: { Accept: "application/json", ...options.headers }, ...options });
+  const response = await fetch(path, options);
   if (response.status === 401) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
     throw new ApiError("signed out");
@@ -24,7 +24,7 @@ export function get(path, parameters = {}) {
 
 /** The header is one that a page of another site cannot send. */
 function write(method, path, body) {
-  const headers = { Accept: "application/json", "X-Requested-With": "regimes" };
+  const headers = { "X-Requested-With": "regimes" };
   if (body === undefined) return ask(path, { method, headers });
   return ask(path, { method, headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }

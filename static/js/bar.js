@@ -1,8 +1,9 @@
 // What every page has: the bar, the headline, and the line to the service.
+import { get } from "./api.js";
 import { connect } from "./connection.js";
 import { byId, h, localTime, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { isJudged, isPaused, market, missedEvents, on, pause, take, view } from "./store.js";
+import { isJudged, isPaused, market, missedEvents, on, pause, take, takeFeatures, view } from "./store.js";
 import { liveness, marketLevel, marketWhy } from "./truth.js";
 import { startVoice } from "./voice.js";
 
@@ -12,6 +13,7 @@ const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")
 /** seconds: how often the page wants readings, null for the visitor's choice. */
 export function startPage(seconds = null) {
   const line = connect(take, seconds ?? Number(preference("interval")));
+  startEarly();
   startTheme();
   startPause();
   if (byId("interval")) startInterval(line);
@@ -20,6 +22,18 @@ export function startPage(seconds = null) {
   startHeadline(say);
   startLinks();
   return { line, say };
+}
+
+/** What the line says first is asked for while it is still being laid; each page preloads these two. */
+async function startEarly() {
+  try {
+    const [status, features] = await Promise.all([get("/api/status"), get("/api/features")]);
+    if (market.features) return;
+    take({ kind: "status", status });
+    takeFeatures(features);
+  } catch {
+    // The line will tell.
+  }
 }
 
 function startTheme() {
@@ -79,7 +93,7 @@ function startHeadline(say) {
       return;
     }
     const { state } = market.features.market;
-    const why = `Market ${state}: ${marketWhy(market.features.market)}.`;
+    const why = `Market ${state} · ${marketWhy(market.features.market)}.`;
     setBadge(badge, marketLevel(state), state);
     setAttribute(badge, "title", why);
     setText(byId("summary"), why);

@@ -55,10 +55,10 @@ export class Chart {
     this.table.addEventListener("toggle", () => this.#drawTable());
     this.frame = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Chart: left and right arrow keys read one bar after the other" }, this.readout, this.plot);
     if (library) {
-      place.append(this.frame, legend(), this.table);
+      place.replaceChildren(this.frame, legend(), this.table);
       this.#build();
     } else {
-      place.append(missing(), this.table);
+      place.replaceChildren(missing(), this.table);
       this.table.open = true;
     }
     addEventListener("themechange", () => this.#paint());
@@ -84,6 +84,7 @@ export class Chart {
       const { bars } = await get("/api/candles", { symbol: this.symbol, timeframe: this.timeframe, limit: BARS });
       if (key !== this.#key) return;
       this.#bars = bars;
+      this.#quote();
       this.#draw();
       if (!bars.length) this.#headless();
     } catch (error) {
@@ -95,17 +96,24 @@ export class Chart {
 
   /** New readings came: move the unfinished bar, and read again when it must be a new one. */
   #follow() {
-    const quoted = market.features.prices[this.symbol]?.price;
     const last = this.#bars.at(-1);
     const isOver = last && now() >= last.open_ms + this.#step();
     if (!this.#loading && (isOver || Date.now() - this.#loadedAt > RELOAD_MS) && Date.now() - this.#loadedAt > 1000) this.#load();
-    else if (last && !last.closed && !isOver && quoted) {
-      Object.assign(last, { close: quoted, high: Math.max(last.high, quoted), low: Math.min(last.low, quoted) });
+    else if (this.#quote()) {
       this.candles?.update(candle(last));
       this.hatch?.show(hatched(last));
     }
     this.#drawLevels();
     this.#describe();
+  }
+
+  /** The unfinished bar ends at the price that the cards show; answers whether there is one to end. */
+  #quote() {
+    const quoted = market.features?.prices[this.symbol]?.price;
+    const last = this.#bars.at(-1);
+    if (!quoted || !last || last.closed || now() >= last.open_ms + this.#step()) return false;
+    Object.assign(last, { close: quoted, high: Math.max(last.high, quoted), low: Math.min(last.low, quoted) });
+    return true;
   }
 
   #step() {
@@ -117,7 +125,7 @@ export class Chart {
     const { createChart, CandlestickSeries, HistogramSeries, createSeriesMarkers } = this.library;
     this.chart = createChart(this.plot, {
       autoSize: true,
-      rightPriceScale: { minimumWidth: 76, scaleMargins: { top: 0.12, bottom: 0.06 } },
+      rightPriceScale: { minimumWidth: 76, entireTextOnly: true, scaleMargins: { top: 0.12, bottom: 0.06 } },
       layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, panes: { enableResize: false } },
       localization: { timeFormatter: (time) => localTime(time * 1000, "day") },
       timeScale: { timeVisible: true, secondsVisible: false, rightOffset: ROOM, tickMarkFormatter: tick },

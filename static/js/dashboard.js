@@ -1,11 +1,8 @@
 // The page for the trader.
 import { startPage } from "./bar.js";
 import { card, cardHead } from "./cards.js";
-import { Chart, chartLibrary } from "./chart.js";
 import { get } from "./api.js";
 import { arrange, byId, h } from "./dom.js";
-import { EventStream } from "./events.js";
-import { correlationMatrix, fundingStrip, timeframeGrid } from "./grids.js";
 import { onPreference, prefer, preference } from "./preferences.js";
 import { isPaused, mark, market, on, symbols, takeFeatures, view } from "./store.js";
 import { whenReady } from "./waiting.js";
@@ -24,7 +21,8 @@ async function begin() {
   byId("content").append(cards);
   startCards(cards);
   await nextFrame();
-  const place = h("div", { id: "chart-place" });
+  const [{ EventStream }, { correlationMatrix, fundingStrip, timeframeGrid }] = await Promise.all([import("./events.js"), import("./grids.js")]);
+  const place = h("div", { id: "chart-place" }, h("p", { class: "quiet" }, "Loading the chart …"));
   const symbol = h("select", { id: "symbol", onchange: () => prefer("symbol", symbol.value) });
   const timeframe = h("select", { id: "timeframe", onchange: () => prefer("timeframe", timeframe.value) }, timeframes.map((each) => h("option", { value: each }, each)));
   const panel = h("section", { class: "panel", id: "chart", "aria-labelledby": "chart-title" },
@@ -34,7 +32,7 @@ async function begin() {
   view(["features"], () => offer(symbol, symbols()));
   offer(symbol, symbols());
   const [frames, ...pair] = grids.map((grid) => grid.node);
-  byId("content").append(h("div", { class: "column" }, panel, frames, h("div", { class: "pair" }, pair)), stream.node);
+  byId("content").append(h("div", { class: "column" }, panel, frames, h("div", { class: "pair" }, pair)), h("div", { class: "side" }, stream.node));
   for (const grid of grids) {
     await nextFrame();
     view(["features"], grid.draw);
@@ -42,17 +40,31 @@ async function begin() {
   }
   mark("events");
   byId("content").append(scorePanel());
-  const chart = new Chart(place, await chartLibrary(), { say, title: byId("chart-title"), open: (id) => stream.open(id) });
+  let chart = null;
   const choose = () => {
     symbol.value = chosen("symbol", symbols());
     timeframe.value = chosen("timeframe", timeframes);
-    chart.choose(symbol.value, timeframe.value);
+    chart?.choose(symbol.value, timeframe.value);
   };
   onPreference("symbol", choose);
   onPreference("timeframe", choose);
   choose();
   startHaste();
+  await inSight(panel);
+  const { Chart, chartLibrary } = await import("./chart.js");
+  chart = new Chart(place, await chartLibrary(), { say, title: byId("chart-title"), open: (id) => stream.open(id) });
+  choose();
 }
+
+/** The chart is the dearest part; a phone builds it when its owner gets there. */
+const inSight = (node) => new Promise((done) => {
+  const watch = new IntersectionObserver((seen) => {
+    if (!seen.some((each) => each.isIntersecting)) return;
+    watch.disconnect();
+    done();
+  });
+  watch.observe(node);
+});
 
 /** An event brings the readings it was made of, however slow the pace: a card never denies what the list says. */
 function startHaste() {

@@ -118,7 +118,7 @@ async function readRecord({ event_type: type, track_record: known }, place) {
   const parts = [];
   if (known?.words) {
     const { words, like_this: like, since, until, shipped } = known;
-    parts.push(h("p", {}, words), h("p", { class: "quiet" }, `${like}; ${since} to ${until}, ${shipped ? "public data" : "your own events"}.`));
+    parts.push(h("p", {}, words), h("p", { class: "quiet" }, `${like.replace(/^[A-Z_]+/, phrase)}; ${since.slice(0, 10)} to ${until.slice(0, 10)}, ${shipped ? "public data" : "your own events"}.`));
   }
   try {
     const { days, tracks } = await get("/api/score");

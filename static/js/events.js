@@ -1,7 +1,6 @@
 // The stream of events: newest first, filtered, each one opens to everything that is known about it.
 import { get } from "./api.js";
 import { arrange, badge, h, setAttribute, setBadge, setText, setTime, timeElement } from "./dom.js";
-import { detail } from "./event-detail.js";
 import { mark, market, now, on, symbols, takeEvent, view } from "./store.js";
 import { levelOf } from "./truth.js";
 import { duration, headline, phrase } from "./words.js";
@@ -50,7 +49,7 @@ export class EventStream {
     this.#shown = Math.max(this.#shown, this.#chosen().findIndex((event) => event.id === id) + 1);
     this.#draw();
     const item = this.#items.get(id);
-    item?.toggle(true);
+    await item?.toggle(true);
     item?.node.scrollIntoView({ block: "center" });
     item?.node.querySelector("button").focus();
   }
@@ -88,7 +87,7 @@ export class EventStream {
       this.#filter[name] = select.value;
       this.#shown = PAGE;
       this.#draw();
-    } }, h("option", { value: "" }, `Every ${title.toLowerCase()}`), values.map((value) => h("option", { value }, phrase(value))));
+    } }, h("option", { value: "" }, `Any ${title.toLowerCase()}`), values.map((value) => h("option", { value }, phrase(value))));
     return h("label", {}, h("span", { class: "unseen" }, title), select);
   }
 
@@ -141,7 +140,7 @@ export class EventStream {
     const known = [...new Set([...symbols(), ...[...market.events.values()].map((event) => event.symbol)])];
     if (known.length === select.options.length - 1) return;
     const kept = select.value;
-    select.replaceChildren(h("option", { value: "" }, "Every symbol"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
+    select.replaceChildren(h("option", { value: "" }, "Any symbol"), ...known.sort().map((symbol) => h("option", { value: symbol }, symbol)));
     select.value = kept;
   }
 }
@@ -152,12 +151,18 @@ function item(id) {
   const node = h("div", { id, role: "listitem", "data-id": id }, button);
   let current = null;
   let opened = null;
-  const toggle = (open = button.getAttribute("aria-expanded") !== "true") => {
-    if (open === Boolean(opened)) return;
+  let isOpen = false;
+  const toggle = async (open = !isOpen) => {
+    if (open === isOpen) return;
+    isOpen = open;
     setAttribute(button, "aria-expanded", open);
     opened?.node.remove();
-    opened = open ? detail(current) : null;
-    if (opened) node.append(opened.node);
+    opened = null;
+    if (!open) return;
+    const { detail } = await import("./event-detail.js");
+    if (!isOpen || opened) return;
+    opened = detail(current);
+    node.append(opened.node);
   };
   const draw = (event) => {
     if (event === current) return event.phase === "closed" ? undefined : drawPhase(phase, event);

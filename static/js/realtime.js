@@ -35,7 +35,7 @@ function begin() {
   const refresh = h("button", { type: "button", id: "refresh", onclick: () => refreshNow(told) }, "Refresh now");
   const place = h("div", { id: "now" });
   const meters = [
-    meter("velocity", "Velocity", "liquidated in the last hour", "velocity_usd_per_hour"),
+    meter("velocity", "Velocity", "fastest pace over 1, 4, 12 or 24 h", "velocity_usd_per_hour"),
     meter("intensity", "Intensity", "pace of the last minutes", "intensity_usd_per_hour"),
     meter("total", "Total", "seen in 24 h", "total_liquidation_usd"),
   ];

@@ -18,14 +18,15 @@ function instead(key, signal) {
   return { level: "off", word: "no value", note: why || phrase(signal.status) };
 }
 
-export function tell(key, signal, now) {
+/** What to show of a signal; saying: which of the things it tells, where it tells several. */
+export function tell(key, signal, now, saying = key) {
   const missing = instead(key, signal);
   if (missing && signal?.cascade_detected) {
     const { word, note } = SAYINGS.cascades(signal);
     return { level: levelOf(signal.alert_level), word, note: `${note} · ${missing.word}` };
   }
   if (missing) return missing;
-  const said = { level: LEVELS[signal.alert_level] ?? (signal.cascade_detected ? "info" : "calm"), ...SAYINGS[key](signal) };
+  const said = { level: LEVELS[signal.alert_level] ?? (signal.cascade_detected ? "info" : "calm"), ...SAYINGS[saying](signal) };
   if (signal.stale) {
     const age = signal.as_of ? `, ${duration(now - Date.parse(signal.as_of))} old` : "";
     return { level: "off", word: `stale: ${said.word}`, note: `${said.note}${age}` };
@@ -33,28 +34,32 @@ export function tell(key, signal, now) {
   return said;
 }
 
-/** What the calibrated layer expects of the next day, with its uncertainty; nothing where it does not speak. */
-function nextDay(v) {
-  if (!isNumber(v.forecast_24h)) return "";
-  const span = ` · next 24 h ${percent(v.forecast_24h)} (${percent(v.forecast_24h_low)} to ${percent(v.forecast_24h_high)})`;
-  return isNumber(v.p_extreme) ? `${span} · p 24 h extreme ${percent(v.p_extreme, 0)}` : span;
+/** What the calibrated layer expects of the next day, with its uncertainty. */
+function nextDay({ forecast_24h: mean, forecast_24h_low: low, forecast_24h_high: high, p_extreme: chance }) {
+  if (!isNumber(mean)) return { level: "off", word: "no forecast", note: "it takes 480 h of history" };
+  const wild = isNumber(chance) ? ` · ${percent(chance, 0)} chance of a wild day` : "";
+  return { level: chance >= 0.5 ? "warning" : "info", word: `${percent(mean, 1, 1)}/day`, note: `80\u00a0%: ${number(low * 100, 1, 1)} to ${percent(high, 1, 1)}${wild}` };
 }
 
 /** How likely unusual funding is to be usual again; nothing where it is usual. */
 const usualAgain = (f) => (isNumber(f.p_revert_24h) ? ` · p usual in 24 h ${percent(f.p_revert_24h, 0)}` : "");
 
+/** Whether liquidations come faster now than chance allows, and how sure that is. */
+const burst = (c) => (isNumber(c.burst_confidence) ? ` · burst now, p ${percent(c.burst_confidence, 0)}` : "");
+
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
-    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}${nextDay(v)}`,
+    note: `${percent(v.volatility_24h, 2, 2)}/day · ${number(v.ratio, 2, 2)}× usual · risk ×${number(v.risk_multiplier, 1, 1)}`,
   }),
+  forecast: nextDay,
   funding: (f) => ({
     word: phrase(f.band ?? (f.is_anomaly ? "anomaly" : "normal")),
     note: `${number(isNumber(f.funding_rate) ? f.funding_rate * 100 : null, 4, 4)} % per ${number(f.interval_hours, 0)} h · z ${signed(f.z_score)}${usualAgain(f)}`,
   }),
   cascades: (c) => ({
     word: c.cascade_detected ? `severity ${c.severity} of 5` : "none",
-    note: `${c.is_lower_bound ? "≥ " : ""}${usd(c.total_liquidation_usd)} in 24 h · ${compact(c.velocity_usd_per_hour)}/h${thin(c)}`,
+    note: `${c.is_lower_bound ? "≥ " : ""}${usd(c.total_liquidation_usd)} in 24 h · ${compact(c.velocity_usd_per_hour)}/h${burst(c)}${thin(c)}`,
   }),
   regimes: (r) => ({
     ...(r.alert_level === "CRITICAL" ? {} : { level: regimeLevel(r.primary_regime) }),

@@ -41,7 +41,7 @@ export function usd(value) {
 export const compact = (value) => usd(value).replace(/ USD$/, "");
 
 export function percent(fraction, most = 2, least = 0) {
-  return isNumber(fraction) ? `${number(fraction * 100, most, least)} %` : NONE;
+  return isNumber(fraction) ? `${number(fraction * 100, most, least)}\u00a0%` : NONE;
 }
 
 export function signed(value, most = 2) {

@@ -94,6 +94,8 @@ async def test_within_two_minutes_a_visitor_has_seen_all_that_the_demo_is_for(tm
     told = {message["body"]["id"] for message in messages if message["target"] == "http"}
     for kind in ("LIQUIDATION_CASCADE", "CORRELATION_BREAK"):  # HIGH_VOL is INFO, which is for the page
         assert any(episode[0]["id"] in told for episode in kinds[kind]), kind
+    last = [line for line in lines if "market" in line][-1]
+    assert last["market"]["state"] == "ACTIVE"  # the crisis is over
 
 
 async def test_the_demo_touches_neither_the_users_webhooks_nor_the_users_database(tmp_path: Path) -> None:

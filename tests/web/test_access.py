@@ -1,5 +1,6 @@
 import asyncio
 import http.client
+import logging
 import re
 import socket
 from collections.abc import Mapping
@@ -245,6 +246,7 @@ def test_the_brake_doubles_is_bounded_and_lets_go() -> None:
         ("localhost.evil.example", 421),
         ("", 421),
         ("[evil", 421),
+        ("[::1]evil", 421),
         ("localhost", 200),
         ("LOCALHOST:9", 200),
         ("127.0.0.1:1", 200),
@@ -388,11 +390,14 @@ async def test_a_body_that_is_too_large_is_refused(tmp_path: Path) -> None:
     ],
     ids=["long header", "long path", "many headers", "smuggling", "null", "tls"],
 )
-async def test_a_malformed_request_is_refused_and_the_server_lives(tmp_path: Path, head: str) -> None:
+async def test_a_malformed_request_is_refused_and_the_server_lives_and_logs_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
     async with service(tmp_path, history=False) as running:
         status, _ = await asked(running, head)
         assert 400 <= status < 500
         assert (await running.get("/healthz"))[0] == 200
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_request_that_dawdles_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 import gzip
 import os
+import re
 from pathlib import Path
 
-from regimes.web.static import Assets
+from regimes.commands.demo import inbox
+from regimes.web.static import PAGE_FILES, Assets, folder
 
 
 def site(folder: Path) -> Path:
@@ -39,24 +41,18 @@ def test_types_and_caching_are_right_for_each_kind(tmp_path: Path) -> None:
     assert vendor.cache_control == "public, max-age=604800"
 
 
-def test_scripts_are_sent_without_comments_and_indentation_each_line_in_its_place(tmp_path: Path) -> None:
+def test_our_scripts_are_sent_shortened_and_foreign_or_unclear_ones_as_they_are(tmp_path: Path) -> None:
     root = site(tmp_path)
-    lines = ["// why", "/** What. */", "if (a) {", '  b("// kept"); // why', "}", "/* kept */"]
-    (root / "app.js").write_text("\n".join(lines))
+    (root / "app.js").write_text("// why\nif (a) {\n  b();\n}")
+    (root / "unclear.js").write_text("// why\nif (a) /b/.test(c);")
     (root / "vendor" / "charts.js").write_text("  // as it came")
     assets = Assets(root)
-    script, vendor = assets.get("/app.js"), assets.get("/vendor/charts.js")
-    assert script is not None
-    assert vendor is not None
-    assert script.body.decode().split("\n") == [
-        "",
-        "",
-        "if (a) {",
-        'b("// kept");',
-        "}",
-        "/* kept */",
+    sent = [assets.get(path) for path in ("/app.js", "/unclear.js", "/vendor/charts.js")]
+    assert [asset and asset.body for asset in sent] == [
+        b"\nif (a) {\nb();\n}",
+        b"// why\nif (a) /b/.test(c);",
+        b"  // as it came",
     ]
-    assert vendor.body == b"  // as it came"
 
 
 def test_what_is_outside_the_folder_is_not_served_by_any_name(tmp_path: Path) -> None:
@@ -84,6 +80,23 @@ def test_a_file_that_changes_is_read_again_and_one_that_goes_is_gone(tmp_path: P
     assert (second.body, second.etag != first.etag) == (b"export const a = 2;", True)
     (root / "app.js").unlink()
     assert assets.get("/app.js") is None
+
+
+PACE = re.compile(r' *<label><span class="name">Update every</span>.*?</label>\n', re.DOTALL)
+OWN_LINK = re.compile(r' *<li><a href="/demo/inbox".*?</li>\n')
+
+
+def test_every_page_has_the_same_bar_with_its_own_link_marked() -> None:
+    files = {path: folder() / name for path, name in PAGE_FILES.items()} | {
+        "/demo/inbox": Path(inbox.__file__).with_name("page") / "inbox.html"
+    }
+    bars = set()
+    for path, file in files.items():
+        bar = file.read_text(encoding="utf-8").partition("<header")[2].partition("</header>")[0]
+        marked = f'<a href="{path}" aria-current="page">'
+        assert bar.count("aria-current") == bar.count(marked) == 1
+        bars.add(OWN_LINK.sub("", PACE.sub("", bar)).replace(' aria-current="page"', ""))
+    assert len(bars) == 1
 
 
 def test_no_folder_is_no_files(tmp_path: Path) -> None:

@@ -142,3 +142,22 @@ def test_sums_equal_numpy_on_a_day_of_random_money() -> None:
         window.add(ts, amount, is_long=True)
     for span, total in zip(SPANS, window.sums(), strict=True):
         assert total == cents[times > times[-1] - span].sum()
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.integers(0, 200), amounts), max_size=40), st.integers(-1, 200))
+def test_the_sum_that_ends_with_each_amount_and_when_it_falls_below_a_share_of_itself(
+    items: list[tuple[int, int]], after_ms: int
+) -> None:
+    window, kept = EventWindow(SPANS, 1000), sorted(items, key=lambda item: item[0])
+    for ts_ms, cents in kept:
+        window.add(ts_ms, cents, is_long=True)
+    found = dict(window.crests(after_ms=after_ms))
+    assert list(found) == [place for place, item in enumerate(kept) if item[0] > after_ms]
+    for place, total in found.items():
+        so_far, ts_ms = kept[: place + 1], kept[place][0]
+        assert total == sum(cents for at, cents in so_far if at > ts_ms - SPANS[0])
+        if (enough := -(-total // 2)) > 0:
+            low_ms = window.falls_below_ms(enough, place)
+            left = [sum(cents for at, cents in so_far if at > now - SPANS[0]) for now in (low_ms - 1, low_ms)]
+            assert left[0] >= enough > left[1]

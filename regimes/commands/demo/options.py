@@ -27,7 +27,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime | None = None
     speed: float | None = None
     duration_s: float | None = None
-    seed: int = 1
+    seed: int = 6
     scenario: str = "mixed"
     port: int | None = None
     once: bool = False

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from math import ceil, floor
+from math import ceil
 from typing import Any, Final
 
 import msgspec
@@ -8,73 +8,15 @@ from regimes.events import Event, Phase
 from regimes.features.base import Status
 from regimes.features.latch import Episode
 from regimes.features.liquidation_cascade.baseline import Baseline
-from regimes.features.liquidation_cascade.settings import CascadeSettings
+from regimes.features.liquidation_cascade.peak import Peak
+from regimes.features.liquidation_cascade.rules import Rules
 from regimes.maths import cascade
-from regimes.timeframe import HOUR_MS, MINUTE_MS
+from regimes.maths.burst import Burst
+from regimes.timeframe import HOUR_MS
 from regimes.windows.events import EventWindow
 
 _FAR: Final = 1 << 62
 _VELOCITY_SPANS_MS: Final = tuple(hours * HOUR_MS for hours in cascade.VELOCITY_HOURS)
-
-
-class Rules(msgspec.Struct, frozen=True):
-    """The settings as a tracker uses them. bounds: velocities from which severity is 2, 3, 4 and 5, USD an hour."""
-
-    threshold_usd: float
-    bounds: tuple[float, ...]
-    alert_from: int
-    intensity_ms: int
-    calm_fraction: float
-    calm_ms: int
-    hours_needed: int
-    relative_from: int | None
-
-    @classmethod
-    def of(cls, settings: CascadeSettings, multiple: float = 1.0) -> "Rules":
-        """The rules for one symbol, or with `multiple` for the market."""
-        return cls(
-            threshold_usd=settings.cascade_threshold_usd * multiple,
-            bounds=cascade.severity_bounds(settings.critical_velocity * multiple),
-            alert_from=settings.alert_from_severity,
-            intensity_ms=settings.intensity_minutes * MINUTE_MS,
-            calm_fraction=settings.calm_fraction,
-            calm_ms=settings.calm_minutes * MINUTE_MS,
-            hours_needed=settings.relative_hours_needed,
-            relative_from=settings.alert_from_relative,
-        )
-
-    def severity(self, cents: list[int]) -> int:
-        """Severity from the sums over 1, 4, 12 and 24 h."""
-        return cascade.severity_within(
-            cents[-1] / 100, cascade.velocity_of(cents), self.threshold_usd, self.bounds
-        )
-
-    def velocity_for(self, severity: int) -> float:
-        """The velocity from which a severity begins; 0 for severity 1."""
-        return self.bounds[severity - 2] if severity > 1 else 0.0
-
-    def missing(self, cents: list[int], severity: int) -> int:
-        """Cents that must still come, at the least, before these sums can reach `severity`."""
-        velocity = self.velocity_for(severity)
-        above = floor(self.threshold_usd * 100) + 1 - cents[-1]
-        pace = min(
-            ceil(velocity * 100 * hours) - seen
-            for seen, hours in zip(cents, cascade.VELOCITY_HOURS, strict=True)
-        )
-        return max(above, pace)
-
-    @property
-    def alert_velocity(self) -> float:
-        """The velocity from which it alerts, USD an hour."""
-        return self.velocity_for(max(2, self.alert_from))
-
-    def cents_at(self, velocity: float) -> float:
-        """The sum over the intensity's minutes at a velocity in USD an hour."""
-        return velocity * 100 * self.intensity_ms / HOUR_MS
-
-    def per_hour(self, cents: int) -> float:
-        """Intensity in USD an hour, from the sum over the intensity's minutes."""
-        return cents * HOUR_MS / (100 * self.intensity_ms)
 
 
 class Tracker:
@@ -91,15 +33,16 @@ class Tracker:
         self.rules = rules
         self.window = EventWindow((rules.intensity_ms, *_VELOCITY_SPANS_MS), capacity)
         self.baseline = Baseline(rules.hours_needed)
+        self.burst = Burst()
         self.episode = Episode(alert_from=rules.alert_from)
         self.episode_cents = 0
-        self.peak_cents = 0
         self.relative_peak: int | None = None
         self.dollar_peak = 0
         """Worst severity in dollars: below the alert's lowest where the episode is one against the usual alone."""
         self.status: Status | None = None
         self.dirty = True
         self._due_ms: int | None = 0
+        self._peak = Peak()
         self._calm_since_ms: int | None = None
         self._spent_until_ms: int | None = None
         self._aftermath_cents = 0
@@ -112,11 +55,20 @@ class Tracker:
             return False
         self.dirty = True
         self.baseline.add(ts_ms, cents)
+        self.burst.add(ts_ms, cents * 0.01)
         started_ms = self.episode.started_ms
         if started_ms is not None and ts_ms >= started_ms:
             self.episode_cents += cents
+            self._peak.came(ts_ms)
         self._headroom_cents -= cents
         return self._headroom_cents <= 0
+
+    @property
+    def peak(self) -> Peak:
+        """How intense the episode has been, or the last one was."""
+        if self.episode.is_open:
+            self._peak.follow(self.window, self.rules.calm_fraction)
+        return self._peak
 
     @property
     def is_idle(self) -> bool:
@@ -137,17 +89,11 @@ class Tracker:
         return _FAR if self.window.due_ms is None else self.window.due_ms
 
     def _calms_ms(self, *, blind: bool) -> int:
-        """When an open episode grows calm, is calm no more, or ends; at once where its peak is not known yet."""
-        calm_cents, intensity, *_, day = self.peak_cents * self.rules.calm_fraction, *self.window.sums()
-        is_calm = self._calm_since_ms is not None
-        if intensity > self.peak_cents or (is_calm and intensity >= calm_cents):
-            return 0
-        if blind and day > 0:
-            return 0 if is_calm else self.window.empty_ms
-        if self._calm_since_ms is not None:
-            return self._calm_since_ms + self.rules.calm_ms
-        # An episode that began without money in the shortest window cannot grow calm before there is some.
-        return self.window.falls_below_ms(ceil(calm_cents)) if calm_cents > 0 else _FAR
+        """When an open episode grows calm, is calm no more, or ends."""
+        calm_ms, low_ms = self._calm_since_ms, self.peak.low_ms
+        if blind and self.window.sums()[-1] > 0:
+            return self.window.empty_ms if calm_ms is None else 0
+        return low_ms if calm_ms is None or calm_ms < low_ms else calm_ms + self.rules.calm_ms
 
     def is_due(self, now_ms: int) -> bool:
         """Whether the passing of time alone changes something: money leaves a window, or an episode may end."""
@@ -156,21 +102,28 @@ class Tracker:
             self._due_ms = _FAR if due_ms is None else due_ms
         return self._due_ms <= now_ms
 
-    def step(self, now_ms: int, make: Callable[[Phase, int, int], Event], *, blind: bool) -> Event | None:
+    def step(
+        self, now_ms: int, make: Callable[[Phase, int, int], Event], *, blind: bool, is_tick: bool
+    ) -> Event | None:
         """Let time pass and move the episode.
 
-        blind: the feed is interrupted, so that silence means nothing.
+        blind: the feed is interrupted, so that silence means nothing. is_tick: it is time that passes and no
+        liquidation that came. Only then is it judged whether it is calm: which liquidations lead to a step depends on
+        when the last step was, and may change nothing but how soon something worse is seen.
         """
         self.window.advance(now_ms)
         sums, onset_ms = self.window.sums(), None
         if self.episode.is_open:
-            level = self._level_while_open(sums, now_ms, blind=blind)
+            is_over = is_tick and self._has_calmed(sums, now_ms, blind=blind)
+            level = 0 if is_over else self._level_while_open(sums)
         else:
-            level, onset_ms = self._level_to_open(sums, blind=blind)
+            if is_tick and not blind and self.rules.per_hour(sums[0]) < self.rules.alert_velocity:
+                self._aftermath_cents = 0
+            level, onset_ms = self._level_to_open(sums, now_ms)
         event = self._tell(level, now_ms, make, onset_ms)
         if event is not None and event.phase is Phase.CLOSED:
             self._spent_until_ms, self._calm_since_ms = now_ms, None
-            self._aftermath_cents = ceil(self.peak_cents * self.rules.calm_fraction)
+            self._aftermath_cents = ceil(self.peak.cents * self.rules.calm_fraction)
         self._plan(sums)
         return event
 
@@ -183,7 +136,7 @@ class Tracker:
         return {
             "episode": msgspec.structs.asdict(self.episode),
             "episode_cents": self.episode_cents,
-            "peak_cents": self.peak_cents,
+            "peak": msgspec.structs.asdict(self.peak),
             "relative_peak": self.relative_peak,
             "dollar_peak": self.dollar_peak,
             "present_cents": self.baseline.present_cents,
@@ -193,13 +146,14 @@ class Tracker:
             "spent_until_ms": self._spent_until_ms,
             "aftermath_cents": self._aftermath_cents,
             "headroom_cents": self._headroom_cents,
+            "burst": msgspec.structs.asdict(self.burst),
         }
 
     def restore(self, snapshot: dict[str, Any], past: dict[str, Any]) -> None:
         """Take back a snapshot and the past of the baseline; a gist leaves the window as it is, and has the episode looked at with the next tick."""
         self.episode = Episode(**snapshot["episode"])
         self.episode_cents = snapshot["episode_cents"]
-        self.peak_cents = snapshot["peak_cents"]
+        self._peak = Peak(**snapshot["peak"])
         self.relative_peak, self.dollar_peak = snapshot["relative_peak"], snapshot["dollar_peak"]
         self.baseline.restore(past, snapshot["present_cents"])
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
@@ -208,6 +162,7 @@ class Tracker:
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
         self._headroom_cents = snapshot["headroom_cents"]
+        self.burst = Burst(**snapshot["burst"])
         if "window" in snapshot:
             self.window.restore(snapshot["window"])
             self._due_ms = 0 if self.episode.is_open else None
@@ -218,7 +173,7 @@ class Tracker:
         """Say of an hour that has ended whether it was watched; what is usual is another thing from then on."""
         self.baseline.close(hour, watched=watched)
         if self.rules.relative_from is not None:
-            self._headroom_cents = 0
+            self.dirty, self._headroom_cents = True, 0
 
     @property
     def is_large(self) -> bool:
@@ -243,25 +198,24 @@ class Tracker:
             return self.episode.update(make)
         return event
 
-    def _level_while_open(self, sums: list[int], now_ms: int, *, blind: bool) -> int:
-        """The severity, held at the alert's lowest until it has been calm for long enough; then 0."""
-        self.peak_cents = max(self.peak_cents, sums[0])
-        silence_proves_nothing = blind and sums[-1] > 0
-        if silence_proves_nothing or sums[0] >= self.peak_cents * self.rules.calm_fraction:
+    def _has_calmed(self, sums: list[int], now_ms: int, *, blind: bool) -> bool:
+        """Whether it has been calm for long enough."""
+        silence_proves_nothing, low_ms = blind and sums[-1] > 0, self.peak.low_ms
+        if silence_proves_nothing or now_ms < low_ms:
             self._calm_since_ms = None
-        elif self._calm_since_ms is None:
+        elif self._calm_since_ms is None or self._calm_since_ms < low_ms:
             self._calm_since_ms = now_ms
-        if self._calm_since_ms is not None and now_ms - self._calm_since_ms >= self.rules.calm_ms:
-            return 0
+        return self._calm_since_ms is not None and now_ms - self._calm_since_ms >= self.rules.calm_ms
+
+    def _level_while_open(self, sums: list[int]) -> int:
+        """The severity, held at the alert's lowest until the episode is over."""
         severity = self.rules.severity(sums[1:])
         self.dollar_peak = max(self.dollar_peak, severity)
         return max(severity, self.rules.alert_from)
 
-    def _level_to_open(self, sums: list[int], *, blind: bool) -> tuple[int, int | None]:
+    def _level_to_open(self, sums: list[int], now_ms: int) -> tuple[int, int | None]:
         """The severity and the onset if a new episode begins now, else 0."""
         rules = self.rules
-        if not blind and rules.per_hour(sums[0]) < rules.alert_velocity:
-            self._aftermath_cents = 0
         fresh = self._fresh(sums)
         is_large = rules.severity(fresh[1:]) >= rules.alert_from
         if not (is_large or self._is_unusual(fresh[1])) or sums[0] < self._aftermath_cents:
@@ -269,7 +223,8 @@ class Tracker:
         fastest = max(range(1, len(fresh)), key=lambda i: fresh[i] / self.window.spans_ms[i])
         onset_ms = self.window.first_ms(fastest, after_ms=self._spent_until_ms)
         self.episode_cents = fresh[fastest]
-        self.peak_cents, self._calm_since_ms = sums[0], None
+        self._peak.begin(self.window, now_ms, rules.calm_fraction)
+        self._calm_since_ms = None
         self.dollar_peak = rules.severity(sums[1:])
         return max(self.dollar_peak, rules.alert_from), onset_ms
 
@@ -285,7 +240,7 @@ class Tracker:
     def _plan(self, sums: list[int]) -> None:
         """Work out when there is something to do again: after how much money, and at what time."""
         if self.episode.is_open:
-            peak = self.episode.peak
+            peak = self.dollar_peak
             worse = _FAR if peak == cascade.WORST else self.rules.missing(sums[1:], peak + 1)
             self._headroom_cents = min(worse, self._missing_to_be_less_usual(sums[1]))
             self._due_ms = 0

@@ -48,7 +48,7 @@ def _description(tracker: Tracker, reading: CascadeReading) -> str:
     parts = [
         (
             f"Severity {tracker.dollar_peak} of 5 at its peak, "
-            f"{usd_per_hour(tracker.rules.per_hour(tracker.peak_cents))} at its fastest."
+            f"{usd_per_hour(tracker.rules.per_hour(tracker.peak.cents))} at its fastest."
         ),
         (
             f"Seen in 24 h: {usd(total)} in {count(reading.event_count or 0, 'liquidation')}, "
@@ -76,7 +76,7 @@ def _zones_in_words(reading: SymbolCascadeReading) -> list[str]:
 def _why(tracker: Tracker, reading: CascadeReading, phase: Phase) -> str:
     rules = tracker.rules
     if phase is Phase.CLOSED:
-        pace, peak = reading.intensity_usd_per_hour or 0.0, rules.per_hour(tracker.peak_cents)
+        pace, peak = reading.intensity_usd_per_hour or 0.0, rules.per_hour(tracker.peak.cents)
         return (
             f"intensity {usd_per_hour(pace)} < {percent(rules.calm_fraction, 0)} of its peak "
             f"{usd_per_hour(peak)} for {duration(rules.calm_ms)}"
@@ -99,7 +99,7 @@ def _data(tracker: Tracker, reading: CascadeReading) -> dict[str, Any]:
         "basis": "absolute" if tracker.is_large else "relative",
         "peak_severity": tracker.dollar_peak,
         "peak_severity_relative": tracker.relative_peak,
-        "peak_intensity_usd_per_hour": tracker.rules.per_hour(tracker.peak_cents),
+        "peak_intensity_usd_per_hour": tracker.rules.per_hour(tracker.peak.cents),
         "intensity_minutes": tracker.rules.intensity_ms // MINUTE_MS,
     }
     return {key: value for key, value in numbers.items() if key not in _NOT_DATA} | episode

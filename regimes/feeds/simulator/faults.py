@@ -56,7 +56,7 @@ class Faults:
         per_second: float | None = None,
         symbol_ids: Sequence[str] = (),
     ) -> int:
-        """Send `count` distinct liquidations of now, `per_segment` in each write; how many frames left.
+        """Send `count` distinct liquidations, each of the moment it leaves, `per_segment` in each write; how many frames left.
 
         per_second: real pace; None sends as fast as it can. symbol_ids: whose, in turn; all symbols of the venue if
         empty. Each goes to `!forceOrder@arr` readers and to those of its own stream. Only writing is waited for, so a slow reader is not spared.
@@ -67,7 +67,7 @@ class Faults:
         prices = [mark.mark_price if mark else 1.0 for mark in marks]
         self._bursts += count
         orders = (
-            self._burst_messages(ids[number % len(ids)], number, prices[number % len(ids)], now_ms)
+            self._burst_messages(ids[number % len(ids)], number, prices[number % len(ids)])
             for number in range(first, first + count)
         )
         return await self.pour(orders, per_segment=per_segment, per_second=per_second)
@@ -178,7 +178,8 @@ class Faults:
     def _struck(self, where: Where) -> list[Connection]:
         return [connection for connection in self._hub if where in {"all", connection.route}]
 
-    def _burst_messages(self, symbol_id: str, number: int, base_price: float, now_ms: int) -> list[Message]:
+    def _burst_messages(self, symbol_id: str, number: int, base_price: float) -> list[Message]:
+        now_ms = self._clock.now_ms()
         listing = self._source.listings("usdm")[symbol_id]
         price = base_price + number // _BURST_SIZES * 10.0**-listing.price_decimals
         qty = (1 + number % _BURST_SIZES) * 10.0**-listing.qty_decimals

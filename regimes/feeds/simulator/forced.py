@@ -23,7 +23,6 @@ _SIZE_SPREAD: Final = 1.3
 _ORDERS_PER_QUIET_HOUR: Final = 4.0
 _CASCADE_ORDERS: Final = 160.0
 _CASCADE_ORDERS_AT_USD: Final = 15_000.0
-_CASCADE_USD_IN_QUIET_HOURS: Final = 110.0
 _CACHED_HOURS: Final = 4
 
 
@@ -100,10 +99,10 @@ class ForcedOrders:
     def _cascade_clusters(self, cascade: Cascade, rng: np.random.Generator) -> _Clusters:
         """Immigrants that gather towards the low of the fall; most sell."""
         quiet_usd = np.array([p.hourly_liquidations_usd for p in self._profiles])
-        orders = _CASCADE_ORDERS * np.sqrt(quiet_usd / _CASCADE_ORDERS_AT_USD)
+        orders = (_CASCADE_ORDERS * np.sqrt(quiet_usd / _CASCADE_ORDERS_AT_USD))[: cascade.hits]
         symbol = np.repeat(np.arange(len(orders)), rng.poisson(orders * (1 - _BRANCHING)))
         progress = rng.beta(2.5, 1.5, len(symbol))
-        size = (_CASCADE_USD_IN_QUIET_HOURS * _ORDERS_PER_QUIET_HOUR / orders)[symbol]
+        size = (cascade.quiet_hours * _ORDERS_PER_QUIET_HOUR / orders)[symbol]
         sells = (rng.random(len(symbol)) < 0.93).astype(np.int64)
         return _Clusters(cascade.onset_ms + progress * cascade.fall_ms, symbol, sells, size)
 

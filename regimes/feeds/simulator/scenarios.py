@@ -26,6 +26,7 @@ class Cascade:
 
     fall: log return of a market of unit beta from onset to its low; recovery: share of it regained by the hour's end.
     stray: place of a symbol that falls with the others and ends the hour above where it began.
+    quiet_hours: what is liquidated, in ordinary hours of each symbol; hits: of how many symbols, None for all.
     """
 
     onset_ms: int
@@ -33,6 +34,8 @@ class Cascade:
     fall: float = 0.055
     recovery: float = 0.45
     stray: int | None = None
+    quiet_hours: float = 110.0
+    hits: int | None = None
 
     def recovery_of(self, symbol: int) -> float:
         """The share of its fall that one symbol regains."""
@@ -59,12 +62,16 @@ def shape(scenario: Scenario, first_hour_ms: int, hours: int, symbols: int, star
     """Place the scenario's happenings on the hours that begin at `first_hour_ms`."""
     shaping = Shaping(np.ones(hours), np.zeros(hours), np.ones((symbols, hours)), np.zeros((symbols, hours)))
     now = (start_ms - first_hour_ms) // HOUR_MS
-    if scenario in {"cascade", "mixed"}:
-        # One symbol goes its own way, so that a correlation breaks at the first close and not only days later.
-        stray = 1 if scenario == "mixed" and symbols > 1 else None
-        shaping.cascades.append(Cascade(_cascade_onset(start_ms), stray=stray))
-    if scenario in {"funding-spike", "mixed"}:
-        _spike_premium(shaping, start_ms, first_hour_ms)
+    if scenario == "cascade":
+        shaping.cascades.append(Cascade(_cascade_onset(start_ms)))
+    if scenario == "mixed":
+        # One symbol goes its own way, so that a correlation breaks at the first close and not only days later. The
+        # cascade is smaller: an hour later its velocity over four hours must not be that of a crisis any more.
+        stray = 1 if symbols > 1 else None
+        shaping.cascades.append(Cascade(_cascade_onset(start_ms), stray=stray, quiet_hours=55.0, hits=2))
+        _crowd_longs(shaping.premium[:1], start_ms, first_hour_ms, 0.0014)
+    if scenario == "funding-spike":
+        _crowd_longs(shaping.premium, start_ms, first_hour_ms, 0.003)
     if scenario in {"vol-explosion", "mixed"}:
         _explode(shaping, now + (1 if scenario == "vol-explosion" else 6))
     if scenario in {"correlation-break", "mixed"}:
@@ -81,10 +88,10 @@ def _cascade_onset(start_ms: int) -> int:
     return max(onset, hour_ms + MINUTE_MS)
 
 
-def _spike_premium(shaping: Shaping, start_ms: int, first_hour_ms: int) -> None:
-    """Crowd the longs in the running eight-hour interval and the next one."""
+def _crowd_longs(premium: FloatArray, start_ms: int, first_hour_ms: int, by: float) -> None:
+    """Raise the premium of symbols in the running eight-hour interval and the next one."""
     first = (bar_open(start_ms, 8 * HOUR_MS) - first_hour_ms) // HOUR_MS
-    shaping.premium[:, first : first + 16] += 0.003
+    premium[:, first : first + 16] += by
 
 
 def _explode(shaping: Shaping, hour: int) -> None:

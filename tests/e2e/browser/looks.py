@@ -31,7 +31,9 @@ def opened(page: Page, path: str = "/") -> Page:
     expect(page.locator("#live")).to_contain_text("live")
     if path.startswith("/#") or path == "/":
         expect(page.locator("#correlations tbody tr").first).to_be_visible()
+        page.locator("#chart").scroll_into_view_if_needed()
         expect(page.locator("#chart summary")).to_be_visible()
+        page.evaluate("scrollTo(0, 0)")
     return page
 
 

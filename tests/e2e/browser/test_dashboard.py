@@ -16,7 +16,7 @@ def test_every_part_of_the_page_is_there_and_filled(page: Page, service: Service
     for symbol in symbols:
         card = page.locator(f'.card[data-symbol="{symbol}"]')
         expect(card.locator(".price")).to_have_text(PRICED)
-        expect(card.locator("dt")).to_have_text(["Volatility", "Funding", "Cascade", "Regime"])
+        expect(card.locator("dt")).to_have_text(["Volatility", "Next 24 h", "Funding", "Cascade", "Regime"])
         for badge in card.locator("dd .badge .word").all():
             expect(badge).not_to_have_text("")
     expect(page.locator("#market .word")).to_have_text(re.compile("NORMAL|ACTIVE|CRISIS"))
@@ -30,6 +30,16 @@ def test_every_part_of_the_page_is_there_and_filled(page: Page, service: Service
     expect(page.locator("#funding li")).to_have_count(len(symbols))
     expect(rows(page).first).to_be_visible()
     assert faults == []
+
+
+def test_the_first_readings_do_not_wait_for_the_line(page: Page) -> None:
+    page.add_init_script(
+        "delete window.SharedWorker; window.EventSource = class { addEventListener() {} close() {} };"
+    )
+    page.goto("/")
+    expect(page.locator(".card .price").first).to_have_text(PRICED)
+    expect(page.locator("#market .word")).to_have_text(re.compile("NORMAL|ACTIVE|CRISIS"))
+    expect(page.locator("#live")).to_contain_text("connecting")
 
 
 def test_prices_and_age_change_by_themselves(page: Page) -> None:

@@ -63,6 +63,31 @@ def test_quiet_ticks_alone_close_an_episode_with_its_length_and_peak() -> None:
     assert market.reading().duration_hours is None
 
 
+@pytest.mark.parametrize("step_ms", [1_000, 5_000, 30_000, MINUTE])
+def test_the_peak_is_that_of_the_liquidations_however_often_time_is_told(step_ms: int) -> None:
+    market = Market()
+    start = market.now
+    burst = [liquidation(start + ms, 200_000) for ms in range(10_500, 40_000, 2_000)]
+    # Fast for the last time ten minutes after the first, which leave before the next Tick.
+    echo = [liquidation(start + 10 * MINUTE + ms, 150_000) for ms in range(10_250, 16_000, 1_000)]
+    market.stream([*burst, *echo], step_ms=step_ms)
+    market.wait(2 * HOUR, step_ms=step_ms)
+    times, usd = ([item.ts_ms for item in (*burst, *echo)], [item.quote_usd for item in (*burst, *echo)])
+    highest = max(
+        sum(u for at, u in zip(times, usd, strict=True) if now - 10 * MINUTE < at <= now) for now in times
+    )
+    (closed,) = market.of(BTC, Phase.CLOSED)
+    assert closed.data["peak_intensity_usd_per_hour"] == highest * 6
+
+
+def test_it_is_not_calm_while_each_liquidation_brings_a_quarter_back_for_a_moment() -> None:
+    market = Market()
+    market.evenly(4_000_000, 10 * MINUTE, 40)
+    for _ in range(60):
+        market.evenly(110_000, MINUTE, 1)
+    assert market.of(BTC, Phase.CLOSED) == []
+
+
 def test_an_episode_stays_open_while_a_quarter_of_its_peak_goes_on() -> None:
     market = Market()
     market.evenly(4_000_000, 10 * MINUTE, 40)

@@ -4,6 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from regimes.commands.demo.options import Options
 from regimes.errors import ConfigError
 from regimes.feeds.simulator.liquidations import pushes
 from regimes.feeds.simulator.scenarios import Scenario
@@ -36,7 +37,9 @@ def volatility(source: SyntheticMarket, at_ms: int) -> tuple[float, float]:
 
 def velocity(source: SyntheticMarket, symbol_id: str, at_ms: int) -> float:
     """The largest of total(w)/w over 1, 4, 12, 24 h of what is pushed, USD an hour."""
-    seen = [p for p in pushes(source, START_MS, at_ms, largest_only=True) if p.order.symbol_id == symbol_id]
+    seen = [
+        p for p in pushes(source, source.start_ms, at_ms, largest_only=True) if p.order.symbol_id == symbol_id
+    ]
     totals = {
         hours: sum(p.order.notional for p in seen if p.order.ts_ms > at_ms - hours * HOUR_MS)
         for hours in (1, 4, 12, 24)
@@ -122,8 +125,19 @@ def test_mixed_holds_all_of_them() -> None:
     mark = source.mark("BTCUSDT", START_MS)
     assert mark is not None
     assert velocity(source, "BTCUSDT", START_MS + 15 * MINUTE_MS) > 400_000
-    assert abs(funding_z(source, mark.next_funding_ms)) > 3
+    assert abs(funding_z(source, mark.next_funding_ms)) > 2
     assert max(volatility(source, START_MS + h * HOUR_MS)[0] for h in range(30)) > 0.05
+
+
+def test_the_demos_market_is_in_a_crisis_and_an_hour_later_no_more() -> None:
+    options = Options()
+    source = options.source(SYMBOLS)
+    assert isinstance(source, SyntheticMarket)
+    at_ms, after_ms = (options.start_ms + minutes * MINUTE_MS for minutes in (15, 75))
+    for name in ("BTCUSDT", "ETHUSDT"):
+        assert velocity(source, name, at_ms) > 400_000
+        assert velocity(source, name, after_ms) < 400_000
+    assert sum(order.notional for order in source.forced_orders(options.start_ms, after_ms)) / 4 < 400_000
 
 
 def test_the_same_seed_gives_the_same_market_asked_in_any_order() -> None:
