@@ -123,7 +123,7 @@ def squeezed(names: set[str]) -> int:
 
 
 def visit(browser: "Browser", url: str, path: str) -> dict[str, float]:
-    """What a first visit on a slow phone measures: lcp, inp and blocking in ms, cls."""
+    """What a first visit on a slow phone measures: lcp, inp and blocking in ms, cls until the first click."""
     context = browser.new_context(base_url=url, viewport=PHONE)  # type: ignore[arg-type]
     try:
         context.add_init_script(WATCH)
@@ -136,13 +136,17 @@ def visit(browser: "Browser", url: str, path: str) -> dict[str, float]:
         if path == "/":
             page.locator("#chart").scroll_into_view_if_needed()
             page.locator("#chart canvas").first.wait_for()
+            page.wait_for_timeout(SETTLE_S * 1000)
+        # What moves later is an answer to a hand, which a busy machine may give too late to be taken for one.
+        jumped: float = page.evaluate("window.vitals.cls")
+        if path == "/":
             page.locator(".events .row").first.click()
             page.locator("[data-filter=severity]").select_option("CRITICAL")
         page.locator("#theme").select_option("dark")
         page.locator("#pause").click()
         page.wait_for_timeout(SETTLE_S * 1000)
         found: dict[str, float] = page.evaluate("window.vitals")
-        return found
+        return {**found, "cls": jumped}
     finally:
         context.close()
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.test_docs import ROOT
 
 SPAN = ("--from", "2025-01-26", "--to", "2025-01-29")
@@ -13,12 +15,13 @@ NEWS = {"opened", "escalated"}
 """Reasons of a first message; reminders and edits are not in the table."""
 
 
+@pytest.mark.timeout(300)
 def test_the_messages_of_the_day_are_those_of_the_table(tmp_path: Path, data_dir: Path) -> None:
     done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "regimes", "replay", str(data_dir), *SPAN, "--json"],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
         cwd=tmp_path,
     )

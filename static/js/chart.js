@@ -55,10 +55,10 @@ export class Chart {
     this.table.addEventListener("toggle", () => this.#drawTable());
     this.frame = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Chart: left and right arrow keys read one bar after the other" }, this.readout, this.plot);
     if (library) {
-      place.append(this.frame, legend(), this.table);
+      place.replaceChildren(this.frame, legend(), this.table);
       this.#build();
     } else {
-      place.append(missing(), this.table);
+      place.replaceChildren(missing(), this.table);
       this.table.open = true;
     }
     addEventListener("themechange", () => this.#paint());

@@ -22,7 +22,7 @@ async function begin() {
   startCards(cards);
   await nextFrame();
   const [{ EventStream }, { correlationMatrix, fundingStrip, timeframeGrid }] = await Promise.all([import("./events.js"), import("./grids.js")]);
-  const place = h("div", { id: "chart-place" });
+  const place = h("div", { id: "chart-place" }, h("p", { class: "quiet" }, "Loading the chart …"));
   const symbol = h("select", { id: "symbol", onchange: () => prefer("symbol", symbol.value) });
   const timeframe = h("select", { id: "timeframe", onchange: () => prefer("timeframe", timeframe.value) }, timeframes.map((each) => h("option", { value: each }, each)));
   const panel = h("section", { class: "panel", id: "chart", "aria-labelledby": "chart-title" },

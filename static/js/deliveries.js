@@ -25,9 +25,9 @@ function begin() {
   const list = new DeliveryList(told);
   byId("content").append(
     told,
-    section("Endpoints", "endpoints", table("Endpoints", ["Name", "Kind", "Gets", "State", "Tries", "Messages", "Do"], endpoints)),
+    section("Endpoints", "endpoints", table("Endpoints", ["Name", "Kind", "Gets", "State", "Tries", "Messages", "Action"], endpoints)),
     list.node,
-    section("Silences", "silences", table("Silences", ["Until", "Type", "Symbol", "Up to", "Why", "Do"], silences)));
+    section("Silences", "silences", table("Silences", ["Until", "Type", "Symbol", "Up to", "Why", "Action"], silences)));
   let reading = null;
   const read = () => {
     if (!document.hidden && !isPaused()) reading ??= readAll().finally(() => (reading = null));
@@ -124,7 +124,7 @@ class DeliveryList {
       this.#limit = Math.min(500, this.#limit * 2);
       this.onchange();
     } }, "Show older");
-    const columns = ["When", "Message", "To", "State", "Tries", "Do"];
+    const columns = ["When", "Message", "To", "State", "Tries", "Action"];
     this.node = section("Messages", "messages", [table("Messages, newest first", columns, this.body), this.more], h("div", { class: "controls" }, h("label", {}, "State", this.status)));
   }
 

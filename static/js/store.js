@@ -24,8 +24,8 @@ let missed = 0;
 export const WHOLE = "ALL"; // the package that stands for the whole market
 export const symbols = () => Object.keys(market.features?.packages ?? {}).filter((symbol) => symbol !== WHOLE);
 const isAnyReady = (known) => Object.values(known).some((signal) => signal?.ready);
-/** Whether any signal has a value; without one, NORMAL would be a guess. */
-export const isJudged = () => Boolean(market.features) && Object.values(market.features.packages).some(isAnyReady);
+/** Whether any signal has a value, or alerts already; without one, NORMAL would be a guess. */
+export const isJudged = () => Boolean(market.features) && (market.features.market.state !== "NORMAL" || Object.values(market.features.packages).some(isAnyReady));
 /** Whether there is anything to show: that, or one price. */
 export const isKnown = () => isJudged() || Object.keys(market.features?.prices ?? {}).length > 0;
 export const now = () => (market.features ? Date.parse(market.features.timestamp) : Date.now());

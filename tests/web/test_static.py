@@ -1,8 +1,10 @@
 import gzip
 import os
+import re
 from pathlib import Path
 
-from regimes.web.static import Assets
+from regimes.commands.demo import inbox
+from regimes.web.static import PAGE_FILES, Assets, folder
 
 
 def site(folder: Path) -> Path:
@@ -78,6 +80,23 @@ def test_a_file_that_changes_is_read_again_and_one_that_goes_is_gone(tmp_path: P
     assert (second.body, second.etag != first.etag) == (b"export const a = 2;", True)
     (root / "app.js").unlink()
     assert assets.get("/app.js") is None
+
+
+PACE = re.compile(r' *<label><span class="name">Update every</span>.*?</label>\n', re.DOTALL)
+OWN_LINK = re.compile(r' *<li><a href="/demo/inbox".*?</li>\n')
+
+
+def test_every_page_has_the_same_bar_with_its_own_link_marked() -> None:
+    files = {path: folder() / name for path, name in PAGE_FILES.items()} | {
+        "/demo/inbox": Path(inbox.__file__).with_name("page") / "inbox.html"
+    }
+    bars = set()
+    for path, file in files.items():
+        bar = file.read_text(encoding="utf-8").partition("<header")[2].partition("</header>")[0]
+        marked = f'<a href="{path}" aria-current="page">'
+        assert bar.count("aria-current") == bar.count(marked) == 1
+        bars.add(OWN_LINK.sub("", PACE.sub("", bar)).replace(' aria-current="page"', ""))
+    assert len(bars) == 1
 
 
 def test_no_folder_is_no_files(tmp_path: Path) -> None:

@@ -32,6 +32,16 @@ def test_every_part_of_the_page_is_there_and_filled(page: Page, service: Service
     assert faults == []
 
 
+def test_the_first_readings_do_not_wait_for_the_line(page: Page) -> None:
+    page.add_init_script(
+        "delete window.SharedWorker; window.EventSource = class { addEventListener() {} close() {} };"
+    )
+    page.goto("/")
+    expect(page.locator(".card .price").first).to_have_text(PRICED)
+    expect(page.locator("#market .word")).to_have_text(re.compile("NORMAL|ACTIVE|CRISIS"))
+    expect(page.locator("#live")).to_contain_text("connecting")
+
+
 def test_prices_and_age_change_by_themselves(page: Page) -> None:
     opened(page)
     page.locator("#interval").select_option("5")

@@ -13,7 +13,7 @@ SPAN = ("--since", "2025-01-26", "--until", "2025-01-29")
 def test_the_report_of_a_crisis(browser: Browser, tmp_path: Path, data_dir: Path) -> None:
     page_file = tmp_path / "crisis.html"
     process = Process(tmp_path, "report", "regimes", "report", str(data_dir), *SPAN, "--out", str(page_file))
-    until(page_file.exists, "the report is written")
+    until(lambda: "crisis.html: " in process.said, "the report is written")
     process.end()
     page = browser.new_page(viewport={"width": 1000, "height": 1800}, color_scheme="light")
     page.goto(page_file.as_uri())

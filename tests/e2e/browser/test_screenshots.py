@@ -125,6 +125,7 @@ def test_the_first_visit_signing_in_warming_up_and_a_broken_endpoint(
     expect(page.locator("#live")).to_contain_text("live,")
     own_exchange.liquidate("BTCUSDT", 700_000)
     expect(rows(page).first).to_be_visible()
+    expect(page.locator("#market")).to_contain_text("ACTIVE")  # though every signal still warms up
     page.goto("/deliveries")
     expect(page.locator("#endpoints")).to_contain_text("disabled")
     taken(page, screenshots, "deliveries-broken-endpoint")

@@ -46,6 +46,25 @@ def test_a_first_visit_on_a_slow_phone_paints_answers_and_does_not_jump(
     assert found["cls"] <= measured.CLS
 
 
+LOADED = "() => performance.getEntriesByType('resource').map((each) => each.name).join()"
+
+
+def test_a_phone_loads_the_chart_when_its_owner_gets_there_and_details_when_they_are_opened(
+    browser: Browser, service: Service
+) -> None:
+    context = browser.new_context(base_url=service.url, viewport=measured.PHONE)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto("/")
+    expect(rows(page).first).to_be_attached()
+    assert "lightweight-charts" not in page.evaluate(LOADED)
+    page.locator("#chart").scroll_into_view_if_needed()
+    expect(page.locator("#chart canvas").first).to_be_visible()
+    assert "event-detail" not in page.evaluate(LOADED)
+    rows(page).first.locator("button").click()
+    expect(page.locator(".events .detail")).to_be_visible()
+    context.close()
+
+
 def test_an_update_costs_little_and_memory_stays_flat(page: Page) -> None:
     page.add_init_script(measured.STOPWATCH)
     opened(page)
