@@ -15,6 +15,7 @@ THRESHOLD: Final = 9.5
 """Evidence that BTC, ETH and SOL reached once a pair and 30 days before 2023; see bench/signals/correlation.py."""
 TAIL: Final = 0.3
 """How much rarer more evidence was there: exp(-TAIL) for each unit."""
+_SHIFT_R: Final = float(np.tanh(SHIFT))
 _VOLATILITY_HOURS: Final = 24.0
 _NORMAL_HOURS: Final = 720.0
 _LAG_HOURS: Final = 24
@@ -51,8 +52,9 @@ class CorrelationWatch:
         variance = state["variance"]
         scaled = returns / np.sqrt(np.where(variance > 0, variance, np.nan))
         scaled[state["known"] < _VARIANCE_NEEDED] = np.nan
-        self._weigh(scaled)
-        self._make_normal(state["recent"][0])
+        normal = self._normal()
+        self._weigh(scaled, normal)
+        self._make_normal(state["recent"][0], normal)
         state["recent"][:-1] = state["recent"][1:]
         state["recent"][-1] = scaled
         square = returns * returns
@@ -81,29 +83,27 @@ class CorrelationWatch:
         rates = false_discovery_rates(chance.tolist())
         return known[rates <= _Q * (1 + 1e-9)]
 
-    def _weigh(self, scaled: FloatArray) -> None:
+    def _weigh(self, scaled: FloatArray, normal: FloatArray) -> None:
         """Move the evidence of each pair by its newest returns."""
-        evidence, normal = self.arrays["evidence"], self._normal()
-        u, v = self._in_scale(scaled)
-        watched = (self.arrays["hours"] >= _NEEDED_HOURS) & ~np.isnan(u + v)
+        evidence = self.arrays["evidence"]
+        both, product = self._moments(scaled)
+        watched = (self.arrays["hours"] >= _NEEDED_HOURS) & ~np.isnan(product)
         if not watched.any():
             return
-        usual = _log_density(u, v, normal)
-        fisher = np.arctanh(normal)
-        for side, shift in enumerate((-SHIFT, SHIFT)):
-            gained = _log_density(u, v, np.tanh(fisher + shift)) - usual
+        usual = _log_density(both, product, normal)
+        for side, shift in enumerate((-_SHIFT_R, _SHIFT_R)):
+            other = (normal + shift) / (1.0 + normal * shift)
+            gained = _log_density(both, product, other) - usual
             held = np.clip(evidence[side] + gained, 0.0, _LARGEST_EVIDENCE)
             evidence[side] = np.where(watched, held, evidence[side])
 
-    def _in_scale(self, scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Both returns of each pair over the scale that the t has found for them."""
+    def _moments(self, scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Sum of squares and product of both returns of each pair, over the scale that the t has found for them."""
         _, uu, vv, weight = self.arrays["products"]
-        known = (weight > 0) & (uu > 0) & (vv > 0)
-        u, v = (
-            scaled[rows] * np.where(known, np.sqrt(weight / np.where(known, square, 1.0)), 1.0)
-            for rows, square in ((self.first, uu), (self.second, vv))
-        )
-        return u, v
+        known = (uu > 0) & (vv > 0)
+        u, v = scaled[self.first], scaled[self.second]
+        by_u, by_v = (np.where(known, weight / np.where(known, square, 1.0), 1.0) for square in (uu, vv))
+        return u * u * by_u + v * v * by_v, u * v * np.sqrt(by_u * by_v)
 
     def _normal(self) -> FloatArray:
         """The usual correlation of each pair, 0 while nothing is known."""
@@ -112,25 +112,24 @@ class CorrelationWatch:
         r = np.where(spread > 0, uv / np.where(spread > 0, spread, 1.0), 0.0)
         return np.clip(r, -_LARGEST_R, _LARGEST_R)
 
-    def _make_normal(self, scaled: FloatArray) -> None:
+    def _make_normal(self, scaled: FloatArray, normal: FloatArray) -> None:
         """Let the returns of a day ago count as normal; far ones less (the t's maximum likelihood, online)."""
         u, v = scaled[self.first], scaled[self.second]
         there = ~np.isnan(u + v)
-        far = _distance(*self._in_scale(scaled), self._normal())
-        weight = (FREEDOM + 2.0) / (FREEDOM + far)
+        weight = (FREEDOM + 2.0) / (FREEDOM + _distance(*self._moments(scaled), normal))
         new = np.stack((weight * u * v, weight * u * u, weight * v * v, np.ones_like(u)))
         keep = 0.5 ** (1.0 / _NORMAL_HOURS)
         products = self.arrays["products"]
-        products[:, there] = keep * products[:, there] + new[:, there]
+        products[...] = np.where(there, keep * products + new, products)
         self.arrays["hours"] += there
 
 
-def _log_density(u: FloatArray, v: FloatArray, r: FloatArray) -> FloatArray:
+def _log_density(both: FloatArray, product: FloatArray, r: FloatArray) -> FloatArray:
     """Logarithm of the bivariate t density, but for what does not depend on `r`."""
-    far = np.log1p(_distance(u, v, r) / FREEDOM)
+    far = np.log1p(_distance(both, product, r) / FREEDOM)
     return np.asarray(-0.5 * np.log(1.0 - r * r) - 0.5 * (FREEDOM + 2.0) * far, dtype=np.float64)
 
 
-def _distance(u: FloatArray, v: FloatArray, r: FloatArray) -> FloatArray:
+def _distance(both: FloatArray, product: FloatArray, r: FloatArray) -> FloatArray:
     """Squared Mahalanobis distance."""
-    return np.asarray((u * u + v * v - 2.0 * r * u * v) / (1.0 - r * r), dtype=np.float64)
+    return np.asarray((both - 2.0 * r * product) / (1.0 - r * r), dtype=np.float64)

@@ -37,6 +37,8 @@ from regimes.windows.panel import NEVER, ReturnPanel
 
 ALIVE_HOURS: Final = 24
 """A symbol without a bar for so long is not waited for."""
+WATCHED_SYMBOLS: Final = 16
+"""Where there are too many pairs to list, those of the first so many symbols are tested one by one."""
 FEW_LATE_BARS: Final = 48
 """So many late bars are left out of the sequential test; more are a history, with which it begins anew."""
 
@@ -61,7 +63,7 @@ class CorrelationEngine:
         labels = Labels.of(universe.symbols)
         rows = len(universe.symbols)
         self._panel = ReturnPanel(rows, PANEL_HOURS, spare=ANCHOR_HOURS)
-        self._watch = Watch(self._panel, min(rows, SHOWN_SYMBOLS))
+        self._watch = Watch(self._panel, rows if rows <= SHOWN_SYMBOLS else WATCHED_SYMBOLS)
         self._market: Market = SmallMarket(rows) if rows <= SHOWN_SYMBOLS else LargeMarket(rows)
         self._breaks = Breaks(settings, labels)
         self._leaders = Leaders(settings, labels)
