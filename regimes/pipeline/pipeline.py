@@ -147,6 +147,10 @@ class Pipeline:
         """How live each stream is; empty before the feed runs."""
         return self._feed.status() if self._feed else []
 
+    def venue_problems(self) -> Mapping[str, str]:
+        """By venue, why it does not serve us now; venues in order are left out."""
+        return self._feed.problems() if self._feed else {}
+
     def clock_offsets_ms(self) -> Mapping[str, int]:
         """Each venue's time minus this machine's, as far as it has been compared."""
         return self._feed.clock_offsets_ms() if self._feed else {}
@@ -156,7 +160,7 @@ class Pipeline:
         if self._feed is None or self._engine is None:
             return Readiness(["starting"])
         readings = self._engine.latest.values()
-        return judge(self.status(), self._feed.problems(), readings, live=self.live.is_set())
+        return judge(self.status(), self.venue_problems(), readings, live=self.live.is_set())
 
     async def _prepare(self) -> tuple[BinanceFeed, Engine]:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)

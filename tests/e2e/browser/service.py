@@ -116,7 +116,8 @@ class Exchange:
             "ap": f"{price}", "X": "FILLED", "l": f"{usd / price:.6f}", "z": f"{usd / price:.6f}", "T": now_ms,
         }  # fmt: skip
         payload = json.dumps({"e": "forceOrder", "E": now_ms, "o": order})
-        assert self.fault("inject", venue="usdm", stream="!forceOrder@arr", payload=payload) == 1
+        arguments = {"venue": "usdm", "stream": "!forceOrder@arr", "payload": payload}
+        until(lambda: self.fault("inject", **arguments) == 1, "somebody takes liquidations")
 
     def end(self) -> None:
         """Stop it."""
