@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,54 @@ def test_every_field_of_every_reading_has_its_heading() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    for target, _, place in re.findall(r"\]\(([^)#]*)(#([^)]+))?\)", without_code(page.read_text())):
+        if target.startswith("http"):
+            continue
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        if place:
+            assert place in anchors(there), f"{target}#{place}"
+
+
+def without_code(text: str) -> str:
+    """A page's text outside its samples."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What links to a page's headings end in, doubled ones numbered."""
+    found: Counter[str] = Counter()
+    made = set()
+    for heading in re.findall(r"^#+ (.+)$", without_code(page.read_text()), flags=re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        made.add(f"{name}-{found[name]}" if found[name] else name)
+        found[name] += 1
+    return made
+
+
+def test_every_page_and_picture_is_reached_from_the_readme_and_pictures_are_small() -> None:
+    seen = {ROOT / "README.md"}
+    waiting = [*seen]
+    while waiting:
+        page = waiting.pop()
+        targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+        found = {(page.parent / target).resolve() for target in targets if not target.startswith("http")}
+        waiting += [new for new in found - seen if new.suffix == ".md"]
+        seen |= found
+    pictures = set((ROOT / "docs/pictures").iterdir())
+    assert set(PAGES) | pictures <= seen
+    assert max(picture.stat().st_size for picture in pictures) < 200_000
+
+
+def test_what_the_operators_page_names_exists() -> None:
+    text = (ROOT / "docs/operators.md").read_text()
+    rules = (ROOT / "config/examples/prometheus-rules.yml").read_text()
+    assert set(re.findall(r"`(Regimes\w+)`", text)) == set(re.findall(r"alert: (\w+)", rules))
+    assert set(re.findall(r"`(regimes_\w+)`", text)) <= headings("metrics.md")
+    assert set(re.findall(r"SYSTEM_\w+", text)) <= headings("operations.md")
+    known_settings = headings("configuration.md")
+    for path in re.findall(r"`((?:web|pipeline|alerting|storage|delivery)\.\w+)`", text):
+        assert path in known_settings
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -134,8 +134,10 @@ async def test_the_stream_client_gets_what_happened_while_its_line_was_cut(
     tmp_path: Path, language: str
 ) -> None:
     (port,) = free_ports(1)
-    text = code(language, "/api/stream").replace("8000", str(port)).replace("2000", "100")
-    text = text.replace("asyncio.sleep(2)", "asyncio.sleep(0.1)")
+    text = (
+        code(language, "/api/stream").replace("2000", "100").replace("asyncio.sleep(2)", "asyncio.sleep(0.1)")
+    )
+    text = text.replace("8000", str(port))
     web = {"token": TOKEN, "port": port}
     async with program(tmp_path, language, text, DASHBOARD_TOKEN=TOKEN) as process:
         async with service(tmp_path, web=web) as running:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from regimes.engine import QUIET, Engine, Outcome
+from regimes.engine import QUIET, SNAPSHOT_VERSION, Engine, Outcome
 from regimes.errors import DataError
 from regimes.events import EventType, Phase
 from regimes.features.base import Feature, Need, Universe
@@ -194,7 +194,7 @@ def test_real_candles_changed_after_a_moment_change_nothing_before_it_bit_for_bi
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ({"version": 0}, "version is 0, this program reads 2"),
+        ({"version": 0}, f"version is 0, this program reads {SNAPSHOT_VERSION}"),
         ({"fingerprint": "0"}, "other features, settings or symbols"),
         ({"features": None}, "parts are missing"),
     ],

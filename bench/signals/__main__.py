@@ -17,6 +17,8 @@ PARTS: Final = {
     "volatility": "next-24h volatility, its probabilities, the calibrated state",
     "regimes": "p_persist_24h, seasonal volume",
     "funding": "p_revert_24h, p_revert_72h",
+    "correlation": "correlations that break",
+    "cascade": "bursts of liquidations, in a simulated market",
 }
 FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/forecast_frozen.py"
 FIT_UNTIL: Final = "2025-02-01"
@@ -62,6 +64,8 @@ def _fit(data: Path) -> None:
     found = funding.walk(data)
     until = min(found.place(FIT_UNTIL), found.z.shape[1])
     funding.write(found, until, funding.FROZEN, day=FIT_UNTIL)
+    cascade = import_module("bench.signals.cascade")
+    cascade.write(cascade.FROZEN)
 
 
 def _table(title: str, rows: list[Row]) -> Table:

@@ -126,6 +126,7 @@ _FACTS: Final[tuple[tuple[str, str, Say], ...]] = (
     ("liquidated_share_of_open_interest", "Share of open interest", _PERCENT),
     ("support_levels", "Support", _prices),
     ("resistance_levels", "Resistance", _prices),
+    ("burst_confidence", "Burst, confidence", _WHOLE_PERCENT),
     ("breadth", "Symbols in a cascade", _COUNT),
     ("funding_rate", "Funding rate", _RATE),
     ("interval_hours", "Paid every", _HOURS),

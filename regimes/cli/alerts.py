@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from regimes.cli.invocation import settings_of
+from regimes.cli.panels import Panel
 from regimes.clock import SystemClock
 from regimes.commands.moments import moment_ms, span_ms
 from regimes.events import EventType, Severity
@@ -51,8 +52,8 @@ Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Show so many at mos
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for group in (events, deliveries, endpoints, silence):
-        app.add_typer(group)
-    app.command("test-webhooks")(try_webhooks)
+        app.add_typer(group, rich_help_panel=Panel.ALERTS)
+    app.command("test-webhooks", rich_help_panel=Panel.CHECK)(try_webhooks)
 
 
 @events.callback()

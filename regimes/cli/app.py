@@ -12,12 +12,14 @@ import typer
 from regimes import __version__
 from regimes.cli import alerts, load, looking_back, recordings, study, upkeep
 from regimes.cli.invocation import Invocation, invocation_of, settings_of
+from regimes.cli.panels import EXIT_CODES, Panel
 from regimes.commands.running import ExitCode
 from regimes.errors import ConfigError, DataError, StorageError, VenueError
 
 app = typer.Typer(
     name="regimes",
     help="Tells, in seconds, what regime the crypto market is in.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -56,7 +58,7 @@ def root(
     invocation_of(context).config = config
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.RUN)
 def run(context: typer.Context) -> None:
     """Run the service until SIGTERM or Ctrl-C."""
     from regimes.commands import run as command  # noqa: PLC0415  # keeps --help and --version quick
@@ -73,7 +75,7 @@ def _moment(text: str) -> datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.RUN)
 def demo(
     context: typer.Context,
     data: Annotated[
@@ -119,7 +121,7 @@ def demo(
     raise typer.Exit(command.execute(settings_of(context), options))
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.RUN)
 def features(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -130,7 +132,7 @@ def features(
     command.execute(settings_of(context), as_json=as_json)
 
 
-@app.command("check-config")
+@app.command("check-config", rich_help_panel=Panel.CHECK)
 def check_config(context: typer.Context) -> None:
     """Print the values in effect, where each came from, and what the start will cost."""
     from regimes.commands import check_config as command  # noqa: PLC0415
@@ -138,7 +140,7 @@ def check_config(context: typer.Context) -> None:
     command.execute(settings_of(context))
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHECK)
 def doctor(context: typer.Context) -> None:
     """Say what is wrong with configuration, network, clock, disk, database and endpoints, and what to do."""
     from regimes.commands import doctor as command  # noqa: PLC0415
@@ -146,7 +148,7 @@ def doctor(context: typer.Context) -> None:
     raise typer.Exit(command.execute(invocation_of(context).config))
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHECK)
 def selftest(
     full: Annotated[
         bool, typer.Option("--full", help="Also the whole pipeline, a burst and a broken connection.")

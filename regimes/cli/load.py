@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from regimes.cli.panels import Panel
+
 
 class Size(StrEnum):
     """A tier by its number of symbols."""
@@ -19,7 +21,7 @@ class Size(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add it to the command line."""
-    app.command("load-test")(load_test)
+    app.command("load-test", rich_help_panel=Panel.CHECK)(load_test)
 
 
 def load_test(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from regimes.cli.invocation import settings_of
+from regimes.cli.panels import Panel
 from regimes.clock import SystemClock
 from regimes.commands.moments import moment_ms
 
@@ -30,8 +31,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(score)
-    app.command()(report)
+    app.command(rich_help_panel=Panel.PAST)(score)
+    app.command(rich_help_panel=Panel.PAST)(report)
 
 
 def score(

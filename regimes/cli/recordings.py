@@ -6,6 +6,7 @@ from typing import Annotated, Final, get_args
 import typer
 
 from regimes.cli.invocation import settings_of
+from regimes.cli.panels import Panel
 from regimes.clock import SystemClock
 from regimes.commands.moments import moment_ms
 from regimes.observations import DataKind
@@ -36,7 +37,7 @@ def _each_of(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for command in (record, backfill, export):
-        app.command()(command)
+        app.command(rich_help_panel=Panel.DATA)(command)
 
 
 def record(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from regimes.cli.invocation import settings_of
+from regimes.cli.panels import Panel
 from regimes.clock import SystemClock
 from regimes.commands.moments import moment_ms
 
@@ -36,8 +37,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON lines.")]
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(replay)
-    app.command()(tune)
+    app.command(rich_help_panel=Panel.PAST)(replay)
+    app.command(rich_help_panel=Panel.PAST)(tune)
 
 
 def replay(

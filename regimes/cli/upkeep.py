@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from regimes.cli.invocation import settings_of
+from regimes.cli.panels import Panel
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command()(backup)
-    app.command()(restore)
+    app.command(rich_help_panel=Panel.DATA)(backup)
+    app.command(rich_help_panel=Panel.DATA)(restore)
 
 
 def backup(

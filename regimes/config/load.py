@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,14 +32,13 @@ def load(
     kind = settings_type()
     fields = dict(leaves(kind))
     secrets = frozenset(path for path, field in fields.items() if holds_secret(field))
-    given: dict[str, Given] = {}
-    for source in (
-        sources.from_toml(sources.find_config(config, environ, folder)),
-        sources.from_dotenv(folder / ".env", secrets),
-        sources.from_variables(environ, "environment", secrets),
-    ):
-        given.update({value.path: value for value in source})
-    return _build(kind, fields, given)
+    given = {value.path: value for value in sources.from_toml(sources.find_config(config, environ, folder))}
+    problems: list[str] = []
+    dotenv = folder / ".env"
+    for place, variables in ((str(dotenv), sources.dotenv(dotenv)), ("environment", environ)):
+        given.update({value.path: value for value in sources.from_variables(variables, place, secrets)})
+        problems += _misspelt(variables, place, fields)
+    return _build(kind, fields, given, problems)
 
 
 def leaves(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -55,8 +55,31 @@ def holds_secret(field: FieldInfo) -> bool:
     return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
 
 
-def _build(kind: type[Settings], fields: dict[str, FieldInfo], given: Mapping[str, Given]) -> Settings:
-    problems: list[str] = []
+def _misspelt(variables: Mapping[str, str], place: str, fields: Mapping[str, FieldInfo]) -> Iterator[str]:
+    """Variables that are surely meant for us and name no setting."""
+    meant = {path.upper().replace(".", "_"): _variable_of(path) for path in fields}
+    for name in variables:
+        near: Iterable[str] = ()
+        if name.startswith("WEBHOOKS_"):
+            if name.removesuffix("_FILE") in sources.VARIABLES:
+                continue
+            near = difflib.get_close_matches(name, sources.VARIABLES, n=1) or ["WEBHOOKS_ALL"]
+        elif name.startswith("REGIMES_") and not name.startswith(sources.PREFIX):
+            rest = name.removeprefix("REGIMES_")
+            near = [meant[spelt]] if (spelt := rest.replace("__", "_")) in meant else ()
+            if not near and "__" not in rest:
+                continue  # not a name of a setting in any spelling
+        else:
+            continue
+        hint = (
+            f"did you mean {next(iter(near))}?" if near else f"names of settings begin with {sources.PREFIX}"
+        )
+        yield f"{place}: {name}: there is no such setting; {hint}"
+
+
+def _build(
+    kind: type[Settings], fields: dict[str, FieldInfo], given: Mapping[str, Given], problems: list[str]
+) -> Settings:
     tables: dict[str, Any] = {}
     sections = {path.rpartition(".")[0] for path in fields} - {""}
     for path, value in given.items():
@@ -105,9 +128,11 @@ def _problems(given: Given, field: FieldInfo) -> Iterator[str]:
         value = _read(given, field)
         checker = TypeAdapter(field.rebuild_annotation())
         if given.from_text:
-            checker.validate_python(value)
+            found = checker.validate_python(value)
         else:
-            checker.validate_json(json.dumps(value, default=str), strict=True)
+            found = checker.validate_json(json.dumps(value, default=str), strict=True)
+        if isinstance(found, float) and not math.isfinite(found):
+            yield _words(given, value, "input should be a finite number", _remedy(value, field))
     except json.JSONDecodeError as error:
         yield _words(given, given.value, f"not valid JSON ({error})", "write a,b,c")
     except ValidationError as error:
@@ -115,7 +140,7 @@ def _problems(given: Given, field: FieldInfo) -> Iterator[str]:
         # Where an entry of a list is wrong, what is then said about the whole list is no help.
         for detail in [deeper for deeper in details if deeper["loc"]] or details:
             value = "***" if holds_secret(field) else detail["input"]
-            yield _words(given, value, _rule(detail), _remedy(detail, field))
+            yield _words(given, value, _rule(detail), _remedy(detail["input"], field))
 
 
 def _words(given: Given, value: object, rule: str, remedy: str = "") -> str:
@@ -124,14 +149,16 @@ def _words(given: Given, value: object, rule: str, remedy: str = "") -> str:
 
 
 def _rule(detail: ErrorDetails) -> str:
+    if detail["type"] == "too_short":
+        return f"there should be at least {detail['ctx']['min_length']}"
     message = detail["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 
-def _remedy(detail: ErrorDetails, field: FieldInfo) -> str:
+def _remedy(value: object, field: FieldInfo) -> str:
     choices = choices_of(field)
-    if choices and isinstance(detail["input"], str):
-        near = difflib.get_close_matches(detail["input"].lower(), {c.lower(): c for c in choices}, n=1)
+    if choices and isinstance(value, str):
+        near = difflib.get_close_matches(value.lower(), {c.lower(): c for c in choices}, n=1)
         if near:
             return f"did you mean {next(c for c in choices if c.lower() == near[0])!r}?"
     default = field.get_default(call_default_factory=True, validated_data={})
@@ -175,8 +202,10 @@ def _elsewhere(key: str, fields: Mapping[str, FieldInfo]) -> list[str]:
 
 
 def _as_written(path: str, origin: Origin) -> str:
-    if not origin.name.startswith(sources.PREFIX):
-        return path
+    return _variable_of(path) if origin.name.startswith(sources.PREFIX) else path
+
+
+def _variable_of(path: str) -> str:
     return sources.PREFIX + path.upper().replace(".", "__")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from regimes.config.settings import Origin
 from regimes.delivery.settings import ROUTES
@@ -78,11 +79,15 @@ def from_toml(path: Path) -> Iterator[Given]:
             yield Given(key, value, Origin(str(path), key), from_text=False)
 
 
-def from_dotenv(path: Path, secret_paths: frozenset[str]) -> Iterator[Given]:
-    """Read a `.env` file if there is one; names that are none of ours are left alone."""
-    if path.is_file():
-        variables = {name: value for name, value in dotenv_values(path).items() if value is not None}
-        yield from from_variables(variables, str(path), secret_paths)
+def dotenv(path: Path) -> Mapping[str, str]:
+    """Read the variables of a `.env` file; none where there is none. Raises ConfigError for a line that is no variable."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8") as lines:
+        wrong = [line.original for line in parse_stream(lines) if line.error]
+    if wrong:
+        raise ConfigError(f"{path}: line {wrong[0].line} is not NAME=value; correct it, or put # before it")
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
 def from_variables(variables: Mapping[str, str], place: str, secret_paths: frozenset[str]) -> Iterator[Given]:

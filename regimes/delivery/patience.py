@@ -34,7 +34,7 @@ class Patience:
         self._failures += 1
         return pause_s
 
-    async def until_done(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def until_done(self, call: Callable[[], Awaitable[object]]) -> None:
         """Call again and again until it succeeds: what was sent must not be forgotten."""
         while True:
             try:

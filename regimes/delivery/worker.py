@@ -288,6 +288,9 @@ class EndpointWorker:
             await self._patience.until_done(
                 lambda: self._office.endpoint_disabled(self.endpoint, reply.note, now_ms)
             )
+        if before.breaker.openings and after.breaker == Breaker():
+            # It is back: what was put off for minutes or hours while it was away is news now.
+            await self._patience.until_done(lambda: self._storage.hurry(self.endpoint.name, now_ms=now_ms))
         if is_worth_storing(before, after, now_ms):
             await self._patience.until_done(
                 lambda: self._storage.put_endpoint(self.endpoint.name, self.state.encode())

@@ -158,13 +158,9 @@ class HourlyFeature(ABC):
         self._arrays[name] = values
         return values
 
-    def _of(self, values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
-        """A copy of what an array with a last axis of symbols says of these."""
-        return values.copy() if len(rows) == len(self._symbols) else values[..., rows]
-
     def _standing(self, rows: IntArray, ready: BoolArray) -> Callable[[], list[Standing]]:
         """Status, as_of_ms and what is missing for each symbol; `ready` says whether its numbers exist."""
-        ages, judged_ms = self._of(self._age, rows), self._of(self._judged_ms, rows)
+        ages, judged_ms = taken(self._age, rows), taken(self._judged_ms, rows)
         absent = {} if self._all_judged else {r: self._absent[r] for r in rows[judged_ms == _NEVER].tolist()}
 
         def stand() -> list[Standing]:
@@ -223,9 +219,9 @@ class HourlyFeature(ABC):
             self._take(batch)
 
     def _take(self, batch: Batch) -> None:
-        taken = self._store(batch)
-        rows = batch.rows[taken]
-        np.maximum.at(self._newest_ms, rows, batch.open_ms[taken])
+        new = self._store(batch)
+        rows = batch.rows[new]
+        np.maximum.at(self._newest_ms, rows, batch.open_ms[new])
         self._dirty[rows] = True
 
     def _catch_up(self) -> list[Event]:
@@ -272,6 +268,11 @@ class HourlyFeature(ABC):
             if observation.symbol in {None, symbol}:
                 self._absent[row] = f"{observation.venue}: {observation.reason}"
                 self._untold[row] = self._judged_ms[row] == _NEVER or self._untold[row]
+
+
+def taken(values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:
+    """A copy of what an array with a last axis of symbols says of these."""
+    return values.copy() if len(rows) == values.shape[-1] else values[..., rows]
 
 
 def _stand(close_ms: int, age: int, absent: Mapping[int, str | None], row: int, *, ready: bool) -> Standing:

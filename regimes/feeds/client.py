@@ -93,6 +93,8 @@ class Tapping:
 
     def _answer(self, client: Any, message: dict[str, Any]) -> None:
         if message.get("error") is None and "code" not in message:
+            if "id" not in message:
+                raise DataError("an answer must say to which request it is (id)")
             client.resolve(message, ack(message["id"]))
             return
         refusal = DataError(f"{self.id} rejected a subscription: {str(message.get('error', message))[:200]}")

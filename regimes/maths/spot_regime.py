@@ -82,14 +82,15 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     states, known: shape (timeframes, rows), shortest timeframe first. Of states that are equally common the
     one of the longest timeframe that is not neutral wins. Rows with nothing known are neutral with 0 of 0.
     """
-    counts = {state: np.sum((states == state) & known, axis=0) for state in (COOLING, NEUTRAL, IGNITION)}
-    most = np.maximum.reduce(list(counts.values()))
-    primary = np.full(states.shape[1], NEUTRAL, dtype=np.int64)
-    for state, is_known in zip(states, known, strict=True):
-        own_count = np.where(state == IGNITION, counts[IGNITION], counts[COOLING])
-        wins = is_known & (state != NEUTRAL) & (own_count == most)
-        primary[wins] = state[wins]
-    return primary, most, known.sum(axis=0)
+    seen = np.where(known, states, NEUTRAL)
+    up, down = (seen == IGNITION).sum(axis=0), (seen == COOLING).sum(axis=0)
+    count = known.sum(axis=0)
+    most = np.maximum(np.maximum(up, down), count - up - down)
+    primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
+    primary = np.where((down == most) & (down > 0), COOLING, primary)
+    for row in np.flatnonzero((up == down) & (up == most) & (up > 0)).tolist():
+        primary[row] = seen[np.flatnonzero(seen[:, row])[-1], row]
+    return primary, most, count
 
 
 def persistence_terms(states: IntArray, primary: IntArray, age_hours: FloatArray) -> FloatArray:

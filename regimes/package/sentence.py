@@ -52,9 +52,14 @@ def _cascades(signal: Mapping[str, Any]) -> str | None:
         return None
     seen = f"{usd(total)} of liquidations seen in 24 h"
     if not signal.get("cascade_detected"):
-        return f"{seen}, no cascade"
+        return f"{seen}, no cascade{_burst(signal)}"
     velocity = usd_per_hour(signal["velocity_usd_per_hour"])
-    return f"a cascade of severity {signal['severity']} of 5, {seen}, up to {velocity}"
+    return f"a cascade of severity {signal['severity']} of 5, {seen}, up to {velocity}{_burst(signal)}"
+
+
+def _burst(signal: Mapping[str, Any]) -> str:
+    sure = signal.get("burst_confidence")
+    return "" if sure is None else f", a burst now (p {percent(sure, 0)})"
 
 
 def _funding(signal: Mapping[str, Any]) -> str | None:

@@ -121,12 +121,13 @@ class Alerts:
             self.watch.restore(state["system"])
         await self.desk.load_silences()
         await self.telling.look()
-        return Resume(state, self._liquidations_since)
+        saved_every_ms = round(self.settings.storage.snapshot_seconds * 1000 * self._clock.speed)
+        return Resume(state, self._liquidations_since, saved_every_ms=saved_every_ms)
 
     def attach(self, pipeline: Pipeline) -> None:
         """Take what the pipeline brings about."""
         self._pipeline = pipeline
-        pipeline.subscribe(on_batch=self._took)
+        pipeline.subscribe(on_batch=self._took, on_waiting=self._archive.keep)
 
     async def run(self) -> None:
         """Decide, write, send and watch until cancelled."""

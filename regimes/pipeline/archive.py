@@ -11,6 +11,7 @@ from regimes.clock import Clock
 from regimes.errors import StorageError
 from regimes.features.base import Reading
 from regimes.features.deferred import Joined, places
+from regimes.observations import Liquidation
 from regimes.package import flatten
 from regimes.pipeline.batch import Batch
 from regimes.storage.base import ReadingRow, Storage
@@ -33,20 +34,24 @@ class Archive:
         self._clock = clock
         self._real = real
         self._rows: list[ReadingRow] = []
-        self._batches: list[Batch] = []
+        self._liquidations: list[Liquidation] = []
         self._kept_ms: dict[tuple[str, str], int] = {}
         self._due = asyncio.Event()
 
     def take(self, batch: Batch) -> None:
         """Keep what this turn brought."""
-        if batch.liquidations:
-            self._batches.append(batch)
+        self._liquidations += batch.liquidations
         parts = batch.readings.parts if isinstance(batch.readings, Joined) else [batch.readings]
         for readings in parts:
             wanted = [index for index, place in enumerate(places(readings)) if self._wants(place, batch)]
             self._rows += [self._row(readings[index], batch.now_ms) for index in wanted]
-        if self._batches or self._rows:
+        if self._liquidations or self._rows:
             self._due.set()
+
+    def keep(self, liquidation: Liquidation) -> None:
+        """Keep one that no turn has taken yet; when one does, it is a double that the storage knows."""
+        self._liquidations.append(liquidation)
+        self._due.set()
 
     async def run(self, save: Callable[[], None]) -> None:
         """Write until cancelled. save: writes a snapshot of the engine."""
@@ -67,9 +72,8 @@ class Archive:
 
     async def hand_over(self) -> None:
         """Give the storage everything taken so far."""
-        batches, self._batches = self._batches, []
+        liquidations, self._liquidations = self._liquidations, []
         rows, self._rows = self._rows, []
-        liquidations = [one for batch in batches for one in batch.liquidations]
         if liquidations:
             await self._storage.add_liquidations(liquidations)
         if rows:

@@ -16,6 +16,7 @@ from regimes.events import EventBody
 from regimes.feeds.cache import CandleCache, to_candles
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
+from regimes.history.tape.recorder import TapeState
 from regimes.observations import Candle
 from regimes.pipeline.alerts import Alerts
 from regimes.pipeline.pipeline import Pipeline
@@ -75,6 +76,9 @@ class LiveSource:
             observations=self._pipeline.taken,
             loop_lag_s={share: ms / 1000 for share, ms in known.items() if ms is not None},
         )
+
+    def tape(self) -> TapeState | None:
+        return self._pipeline.tape()
 
     def settings(self) -> Sequence[Setting]:
         return [

@@ -19,8 +19,8 @@ from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
-from regimes.history.tape.recorder import Recorder
-from regimes.observations import FundingRate, Observation, Tick
+from regimes.history.tape.recorder import Recorder, TapeState
+from regimes.observations import FundingRate, Liquidation, Observation, Tick
 from regimes.pipeline.basis import feature_settings
 from regimes.pipeline.batch import Batch, Gatherer
 from regimes.pipeline.lag import LoopLag
@@ -39,6 +39,7 @@ OnEvent: TypeAlias = Callable[[Event], None]
 OnProgress: TypeAlias = Callable[[Progress], None]
 OnBatch: TypeAlias = Callable[[Batch], None]
 OnFunding: TypeAlias = Callable[[Iterable[FundingRate]], None]
+OnWaiting: TypeAlias = Callable[[Liquidation], None]
 log = structlog.get_logger()
 
 
@@ -64,7 +65,7 @@ class Pipeline:
         self.live = asyncio.Event()
         """Set once the history is in and observations flow through the engine."""
         self._recorder = recorder
-        self._sink = TimedSink(self.queue, self.clock, recorder)
+        self._sink = TimedSink(self.queue, self.clock, recorder, on_waiting=self._waits)
         self._engine: Engine | None = None
         self._feed: BinanceFeed | None = None
         self._on_reading: list[OnReading] = []
@@ -72,6 +73,7 @@ class Pipeline:
         self._on_progress: list[OnProgress] = []
         self._on_batch: list[OnBatch] = []
         self._on_funding_history: list[OnFunding] = []
+        self._on_waiting: list[OnWaiting] = []
         self.progress: Progress | None = None
         """How far the history is in."""
         self.feature_seconds: dict[str, float] = {}
@@ -100,16 +102,19 @@ class Pipeline:
         on_progress: OnProgress | None = None,
         on_batch: OnBatch | None = None,
         on_funding_history: OnFunding | None = None,
+        on_waiting: OnWaiting | None = None,
     ) -> None:
         """Call back for each reading, each event, each part of the history that is in, and each turn of the engine.
 
-        on_funding_history: called once, with the settlements of the past. Callbacks run inside the engine's turn: they must be quick, and what they raise ends the pipeline.
+        on_funding_history: called once, with the settlements of the past. on_waiting: called with each liquidation that
+        has to wait until the history is in; the turn that takes it comes later. Callbacks run inside the engine's turn: they must be quick, and what they raise ends the pipeline.
         """
         self._on_reading += [on_reading] if on_reading else []
         self._on_event += [on_event] if on_event else []
         self._on_progress += [on_progress] if on_progress else []
         self._on_batch += [on_batch] if on_batch else []
         self._on_funding_history += [on_funding_history] if on_funding_history else []
+        self._on_waiting += [on_waiting] if on_waiting else []
 
     async def compute_all_features(self) -> Mapping[str, dict[str, Any]]:
         """Fetch the history, compute everything once, and return the combined package of each symbol.
@@ -160,7 +165,14 @@ class Pipeline:
         if self._feed is None or self._engine is None:
             return Readiness(["starting"])
         readings = self._engine.latest.values()
-        return judge(self.status(), self.venue_problems(), readings, live=self.live.is_set())
+        unwritten = "" if (tape := self.tape()) is None else tape.error
+        return judge(
+            self.status(), self.venue_problems(), readings, live=self.live.is_set(), unwritten=unwritten
+        )
+
+    def tape(self) -> TapeState | None:
+        """How the tape does; None where nothing is recorded."""
+        return None if self._recorder is None else self._recorder.state()
 
     async def _prepare(self) -> tuple[BinanceFeed, Engine]:
         symbols = await resolve_symbols(self.settings.symbols, self.settings.venues, self.clock)
@@ -195,8 +207,14 @@ class Pipeline:
         log.info("warmed_up", observations=replayed.taken, seconds=round(self.clock.monotonic() - began, 1))
         if self._resume.goes_on:
             return Batch(engine.now_ms, events=replayed.events)
-        standing = [event for event in replayed.events if event.id in engine.open_events]
-        return Batch(engine.now_ms, standing=standing)
+        news = [event for event in replayed.events if self._resume.is_news(event)]
+        known = [event for event in replayed.events if not self._resume.is_news(event)]
+        standing = [event for event in known if event.id in engine.open_events]
+        return Batch(engine.now_ms, events=news, standing=standing)
+
+    def _waits(self, liquidation: Liquidation) -> None:
+        for on_waiting in self._on_waiting:
+            on_waiting(liquidation)
 
     def _progress(self, progress: Progress) -> None:
         self.progress = progress

@@ -7,12 +7,15 @@ import structlog
 
 from regimes.engine import Engine
 from regimes.errors import DataError
+from regimes.events import Event, EventType
 from regimes.observations import Liquidation, Tick
 from regimes.pipeline.states import GIST, WHOLE
 from regimes.timeframe import DAY_MS
 
 LATE_MS: Final = 10_000
 """How much earlier than the engine's time a liquidation may have happened that its snapshot does not hold yet."""
+SAVED_LATE: Final = 2.0
+"""How many times that interval may pass where the machine is busy."""
 ReadLiquidations: TypeAlias = Callable[[int], Awaitable[Sequence[Liquidation]]]
 _log = structlog.get_logger(__name__)
 
@@ -22,15 +25,31 @@ async def _none(_since_ms: int) -> Sequence[Liquidation]:
 
 
 class Resume:
-    """The engine's state as stored, and the way to the liquidations stored since a time, oldest first."""
+    """The engine's state as stored, and the way to the liquidations stored since a time, oldest first.
 
-    def __init__(self, state: Mapping[str, bytes] | None = None, read: ReadLiquidations = _none) -> None:
+    saved_every_ms: how old a running program lets that state become, event time. Liquidations are stored later than
+    that only by a start that ended before its history was in.
+    """
+
+    def __init__(
+        self,
+        state: Mapping[str, bytes] | None = None,
+        read: ReadLiquidations = _none,
+        *,
+        saved_every_ms: int = DAY_MS,
+    ) -> None:
         self.liquidations: Sequence[Liquidation] = ()
         """Those of the last day, for an engine that begins anew; known after `into`."""
         self.goes_on = False
         """Whether the engine goes on where it stopped, so that what comes out of the history is news."""
         self._state = state or {}
         self._read = read
+        self._seen_ms = round(SAVED_LATE * saved_every_ms)
+
+    def is_news(self, event: Event) -> bool:
+        """Whether an event of the history was never told: liquidations are stored, and no state was ever."""
+        told = self.goes_on or WHOLE in self._state
+        return not told and bool(self.liquidations) and event.type is EventType.LIQUIDATION_CASCADE
 
     async def into(self, engine: Engine, now_ms: int) -> int | None:
         """Restore the engine; the time up to which it has seen everything, None when it begins anew.
@@ -42,10 +61,13 @@ class Resume:
         if not self.goes_on:
             self.liquidations = await self._read(now_ms - DAY_MS)
             return None
+        saved_ms = engine.now_ms
         # Not more of them: what is in its windows must not enter them again, and the intake knows but the last doubles.
         liquidations = await self._read(engine.now_ms - LATE_MS)
         self._catch_up(engine, liquidations, now_ms)
-        return max([engine.now_ms, *(last.ts_ms for last in liquidations[-1:])])
+        # What was stored after that came to a start that was cut short: it proves nothing of the time before it.
+        watched = [one.ts_ms for one in liquidations if one.ts_ms <= saved_ms + self._seen_ms]
+        return max([engine.now_ms, *watched[-1:]])
 
     def _restored(self, engine: Engine) -> bool:
         if WHOLE not in self._state:

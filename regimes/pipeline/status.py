@@ -21,14 +21,23 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 def judge(
-    streams: Iterable[StreamStatus], venues: Mapping[str, str], readings: Iterable[Reading], *, live: bool
+    streams: Iterable[StreamStatus],
+    venues: Mapping[str, str],
+    readings: Iterable[Reading],
+    *,
+    live: bool,
+    unwritten: str = "",
 ) -> Readiness:
-    """Say what is missing. venues: by name, why one does not serve us. live: whether the history is in."""
+    """Say what is missing.
+
+    venues: by name, why one does not serve us. live: whether the history is in. unwritten: why the tape cannot be written.
+    """
     problems = [] if live else ["history is being fetched"]
     problems += [f"{venue}: {why}" for venue, why in venues.items()]
     problems += [f"{s.venue} {s.stream}: not connected" for s in streams if not s.connected]
     waiting = Counter(r.feature for r in readings if r.status in {Status.WARMING, Status.STALE})
     problems += [f"{feature}: {count} readings warming or stale" for feature, count in waiting.items()]
+    problems += [f"tape: not written: {unwritten}"] if unwritten else []
     return Readiness(problems)
 
 

@@ -1,11 +1,12 @@
 """Time goes before data: a Tick enters the queue before any datum that would be ahead of it."""
 
+from collections.abc import Callable
 from typing import Final
 
 from regimes.clock import Clock
 from regimes.feeds.base import ObservationQueue
 from regimes.history.tape.recorder import Recorder
-from regimes.observations import Observation, Tick
+from regimes.observations import Liquidation, Observation, Tick
 
 # Half of what the intake allows a datum to be ahead of the last Tick.
 FARTHEST_MS: Final = 30_000
@@ -18,13 +19,22 @@ class TimedSink:
     which happens where it runs faster than real time. Before the first `tick`, while history is fetched, data wait
     in the queue without any.
 
-    recorder: sees everything before the queue does.
+    recorder: sees everything before the queue does. on_waiting: given each liquidation of that time before the first
+    `tick`, as nobody takes it from the queue yet, and no exchange sends it again should the process end by then.
     """
 
-    def __init__(self, queue: ObservationQueue, clock: Clock, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self,
+        queue: ObservationQueue,
+        clock: Clock,
+        recorder: Recorder | None = None,
+        *,
+        on_waiting: Callable[[Liquidation], None] = lambda _: None,
+    ) -> None:
         self._queue = queue
         self._recorder = recorder
         self._clock = clock
+        self._on_waiting = on_waiting
         self._ticked_ms: int | None = None
 
     def put(self, observation: Observation) -> None:
@@ -35,7 +45,10 @@ class TimedSink:
         self._enter(observation, frame)
 
     def _enter(self, observation: Observation, frame: str | bytes | None) -> None:
-        if self._ticked_ms is not None and self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
+        if self._ticked_ms is None:
+            if isinstance(observation, Liquidation):
+                self._on_waiting(observation)
+        elif self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
             self.tick()
         if self._recorder is not None:
             self._recorder.seen(observation, frame)

@@ -211,6 +211,10 @@ class Storage(Protocol):
         """When the next pending delivery of an endpoint is due: past its lease, and past that of one before it."""
         ...
 
+    async def hurry(self, endpoint: str, *, now_ms: int) -> int:
+        """Make what waits for another try at an endpoint due now, as it takes messages again; how many."""
+        ...
+
     async def replay(
         self, *, now_ms: int, delivery_id: str | None, since_ms: int | None, expires_at_ms: int
     ) -> int:

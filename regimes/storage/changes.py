@@ -59,6 +59,16 @@ class Replay(msgspec.Struct, frozen=True, tag="replay"):
         return await outbox.replay(session, self.now_ms, self.delivery_id, self.since_ms, self.expires_at_ms)
 
 
+class Hurry(msgspec.Struct, frozen=True, tag="hurry"):
+    """Deliveries to one endpoint that wait no longer for their next try."""
+
+    endpoint: str
+    now_ms: int
+
+    async def apply(self, session: Session) -> int:
+        return await outbox.hurry(session, self.endpoint, self.now_ms)
+
+
 class PutState(msgspec.Struct, frozen=True, tag="put_state"):
     """One row of `engine_state`."""
 
@@ -121,6 +131,7 @@ Change: TypeAlias = (
     | Lease
     | Settle
     | Replay
+    | Hurry
     | PutState
     | PutEndpoint
     | PutSilence

@@ -50,6 +50,7 @@ _REPLAY: Final = (
     "UPDATE deliveries SET status = 'pending', attempt = 0, is_replay = 1, lease_until_ms = NULL, next_at_ms = ?, "
     "expires_at_ms = ? WHERE coalesce(lease_until_ms, 0) <= ? AND "
 )
+_HURRY: Final = "UPDATE deliveries SET next_at_ms = ? WHERE endpoint = ? AND status = 'pending' AND attempt > 0 AND next_at_ms > ?"
 
 
 async def add(session: Session, deliveries: Sequence[NewDelivery]) -> None:
@@ -107,6 +108,11 @@ async def next_due_ms(session: Session, endpoint: str) -> int | None:
     found = await session.rows(_NEXT_DUE, endpoint)
     due: int | None = found[0][0]
     return due
+
+
+async def hurry(session: Session, endpoint: str, now_ms: int) -> int:
+    """Make what waits for another try due now; how many."""
+    return await session.run(_HURRY, now_ms, endpoint, now_ms)
 
 
 async def replay(

@@ -27,6 +27,7 @@ from regimes.storage.changes import (
     Change,
     Commit,
     DeleteSilence,
+    Hurry,
     PutEndpoint,
     PutScore,
     PutSilence,
@@ -93,6 +94,9 @@ class Store(ABC):
 
     async def next_due_ms(self, endpoint: str) -> int | None:
         return await self.read(partial(outbox.next_due_ms, endpoint=endpoint))
+
+    async def hurry(self, endpoint: str, *, now_ms: int) -> int:
+        return await self.apply(Hurry(endpoint, now_ms))
 
     async def replay(
         self, *, now_ms: int, delivery_id: str | None, since_ms: int | None, expires_at_ms: int

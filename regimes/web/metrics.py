@@ -25,6 +25,7 @@ from regimes.delivery.counters import WAITED_UP_TO_S
 from regimes.errors import StorageError
 from regimes.events import EventBody, EventType, Severity
 from regimes.features.base import Reading, Status
+from regimes.history.tape.recorder import TapeState
 from regimes.intake.faults import Reason as Refusal
 from regimes.storage.base import DeliveryStatus
 from regimes.web.hub import Hub
@@ -108,6 +109,7 @@ class Metrics:
         yield from self._event_families()
         yield from self._delivery_families()
         yield from self._storage_families()
+        yield from self._tape_families()
         yield from self._web_families()
         yield self._narrative_family()
 
@@ -279,6 +281,15 @@ class Metrics:
         for reason in ("full", "refused", "closed", "spool_full"):
             lost.add_metric((reason,), dropped.get(reason, 0))
         yield lost
+
+    def _tape_families(self) -> Iterator[Metric]:
+        tape = self._source.tape() or TapeState(0, 0, 0, 0, "")
+        yield _counter("regimes_tape_written", "Observations on the tape.", tape.written)
+        yield _gauge("regimes_tape_waiting", "Observations that wait for the tape.", tape.waiting)
+        yield _counter("regimes_tape_dropped", "Observations that were not recorded.", tape.dropped)
+        yield _gauge(
+            "regimes_tape_failing", "1 while the disk does not take the tape.", float(bool(tape.error))
+        )
 
     def _narrative_family(self) -> Metric:
         paragraphs = _counters(

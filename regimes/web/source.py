@@ -16,6 +16,7 @@ from regimes.features.volatility_regime.settings import VolatilitySettings
 from regimes.feeds.base import ObservationQueue
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
+from regimes.history.tape.recorder import TapeState
 from regimes.observations import Candle, FundingRate, Liquidation, MarkPrice
 from regimes.storage.base import Storage
 
@@ -107,6 +108,10 @@ class WebSource(Protocol):
 
     def work(self) -> Work:
         """What has been done so far."""
+        ...
+
+    def tape(self) -> TapeState | None:
+        """How the tape does; None where nothing is recorded."""
         ...
 
     def settings(self) -> Sequence[Setting]:

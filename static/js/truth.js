@@ -44,6 +44,9 @@ function nextDay({ forecast_24h: mean, forecast_24h_low: low, forecast_24h_high:
 /** How likely unusual funding is to be usual again; nothing where it is usual. */
 const usualAgain = (f) => (isNumber(f.p_revert_24h) ? ` · p usual in 24 h ${percent(f.p_revert_24h, 0)}` : "");
 
+/** Whether liquidations come faster now than chance allows, and how sure that is. */
+const burst = (c) => (isNumber(c.burst_confidence) ? ` · burst now, p ${percent(c.burst_confidence, 0)}` : "");
+
 const SAYINGS = {
   volatility: (v) => ({
     word: v.vol_regime ?? "no state",
@@ -56,7 +59,7 @@ const SAYINGS = {
   }),
   cascades: (c) => ({
     word: c.cascade_detected ? `severity ${c.severity} of 5` : "none",
-    note: `${c.is_lower_bound ? "≥ " : ""}${usd(c.total_liquidation_usd)} in 24 h · ${compact(c.velocity_usd_per_hour)}/h${thin(c)}`,
+    note: `${c.is_lower_bound ? "≥ " : ""}${usd(c.total_liquidation_usd)} in 24 h · ${compact(c.velocity_usd_per_hour)}/h${burst(c)}${thin(c)}`,
   }),
   regimes: (r) => ({
     ...(r.alert_level === "CRITICAL" ? {} : { level: regimeLevel(r.primary_regime) }),

@@ -126,7 +126,7 @@ def test_a_variable_is_corrected_in_the_spelling_of_variables(folder: Path) -> N
         ("[pipeline]\ninterval_seconds = nan\n", ""),
         ("[pipeline]\ninterval_seconds = inf\n", ""),
         ("[pipeline]\nqueue_capacity = 5000.5\n", "valid integer"),
-        ("symbols = []\n", "at least 1 item"),
+        ("symbols = []\n", "should be at least 1;"),
         ('symbols = "BTC/USDT"\n', "array"),
         ('symbols = ["BTCUSDT"]\n', "BASE/QUOTE"),
         ('symbols = ["BTC/USDT:USDT"]\n', "BASE/QUOTE"),
@@ -265,3 +265,51 @@ def test_a_choice_of_numbers_can_be_made_in_the_environment(folder: Path) -> Non
     assert settings.venues.depth_levels == 100
     with pytest.raises(ConfigError, match="100, 500 or 1000"):
         load(environ={"REGIMES__VENUES__DEPTH_LEVELS": "200"}, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("REGIMES_SYMBOLS", "did you mean REGIMES__SYMBOLS?"),
+        ("REGIMES_FUNDING__WATCH_Z_THRESHOLD", "did you mean REGIMES__FUNDING__WATCH_Z_THRESHOLD?"),
+        ("REGIMES_FUNDING_WATCH_Z_THRESHOLD", "did you mean REGIMES__FUNDING__WATCH_Z_THRESHOLD?"),
+        ("REGIMES_FUNDINGG__X", "names of settings begin with REGIMES__"),
+        ("WEBHOOKS_AL", "did you mean WEBHOOKS_ALL?"),
+        ("WEBHOOKS_EVERYONE_AND_ALL", "did you mean WEBHOOKS_ALL?"),
+    ],
+)
+def test_a_variable_that_is_meant_for_us_and_names_no_setting_is_refused(
+    folder: Path, name: str, meant: str
+) -> None:
+    assert mistakes(folder, environ={name: "x"}) == [
+        f"environment: {name}: there is no such setting; {meant}"
+    ]
+    (folder / ".env").write_text(f"{name}=x\n")
+    assert mistakes(folder) == [f"{folder / '.env'}: {name}: there is no such setting; {meant}"]
+
+
+def test_variables_of_other_programs_are_left_alone(folder: Path) -> None:
+    others = {
+        "REGIMES_CONFIG": "",
+        "REGIMES_TEST_DATA": "x",
+        "WEBHOOK_URL": "x",
+        "WEBHOOKS": "x",
+        "SYMBOLS": "x",
+    }
+    assert load(environ=others, folder=folder).symbols == ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+
+
+def test_a_line_of_dotenv_that_is_no_variable_is_named(folder: Path) -> None:
+    (folder / ".env").write_text("LOG_LEVEL=INFO\nnot a variable\n")
+    assert mistakes(folder) == [
+        f"{folder / '.env'}: line 2 is not NAME=value; correct it, or put # before it"
+    ]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_a_number_that_is_none_is_refused_wherever_it_stands(folder: Path, value: str) -> None:
+    key = "liquidation.cascade_threshold_usd"
+    (found,) = mistakes(folder, f"[liquidation]\ncascade_threshold_usd = {value}\n")
+    assert key in found
+    (found,) = mistakes(folder, environ={"REGIMES__LIQUIDATION__CASCADE_THRESHOLD_USD": value})
+    assert "REGIMES__LIQUIDATION__CASCADE_THRESHOLD_USD" in found

@@ -1,7 +1,7 @@
 """A running outbox over real SQLite and real sockets, and ways to wait for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,9 @@ async def running(
     timeout_s: float = 2.0,
     fallback: str = "",
     allow: tuple[str, ...] = LOOPBACK,
+    jitter: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[Running]:
-    """An outbox whose retries follow at once (no jitter to wait for), closed and drained at the end."""
+    """An outbox whose retries follow at once unless `jitter` says else, closed and drained at the end."""
     endpoints = parse_endpoints(urls, bases=bases)
     settings = DeliverySettings(timeout_seconds=timeout_s, allow_cidrs=allow, fallback=fallback)
     async with open_channels(endpoints, settings, secrets=parse_secrets(SIGNING_TEXT)) as channels:
@@ -151,7 +152,7 @@ async def running(
             timeout_s=timeout_s,
             fallback=fallback,
             on_disabled=office.on_disabled,
-            jitter=lambda: 0.0,
+            jitter=jitter,
         )
         at_work = Running(outbox, storage, endpoints)
         at_work.office, at_work.clock = office, clock

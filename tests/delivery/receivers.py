@@ -62,6 +62,10 @@ class Receiver:
         await self._ending.wait()
         return web.Response(status=500)
 
+    def let_go(self) -> None:
+        """Answer what hangs and what drips, now and from now on."""
+        self._ending.set()
+
     async def drip(self, request: web.Request) -> web.StreamResponse:
         """Say 200 at once and then a byte now and then, for ever."""
         response = web.StreamResponse()

@@ -122,6 +122,25 @@ async def test_the_breaker_opens_after_failures_in_a_row_lets_one_probe_through_
         assert work.outbox.status()[0].phase is BreakerPhase.CLOSED
 
 
+async def test_what_was_put_off_while_an_endpoint_was_away_is_sent_once_it_is_back(
+    storage: WatchedStorage,
+) -> None:
+    waits = iter([0.0] * (FAILURES_TO_OPEN - 1))
+    async with (
+        Receiver().serving() as receiver,
+        running(storage, {"ALL": receiver.base}, jitter=lambda: next(waits, 1.0)) as work,
+    ):
+        receiver.script = [says(500)] * FAILURES_TO_OPEN
+        put_off = await work.post(H1, nth_event(1))
+        await storage.until_settled(FAILURES_TO_OPEN)
+        put_off = await work.delivery(put_off.id)
+        work.clock.correct(FIRST_OPEN_MS)
+        assert put_off.next_at_ms > work.clock.now_ms() + 60_000
+        await work.post(H1, nth_event(2))
+        await storage.until_settled(FAILURES_TO_OPEN + 2)
+        assert (await work.delivery(put_off.id)).status is DeliveryStatus.DELIVERED
+
+
 async def test_an_open_breaker_is_still_open_after_a_restart(storage: WatchedStorage) -> None:
     async with Receiver().serving() as receiver:
         receiver.script = [says(500)] * FAILURES_TO_OPEN
@@ -174,6 +193,7 @@ async def test_nothing_for_others_waits_for_a_hung_endpoint(storage: WatchedStor
             await healthy.requests(number + 1)
         # None of the eight has been given up yet, so none was waited for.
         assert len(hung.seen) == 8
+        hung.let_go()
 
 
 async def test_no_more_than_the_workers_of_an_endpoint_are_under_way(storage: WatchedStorage) -> None:

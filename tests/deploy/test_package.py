@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from regimes.cli.panels import EXIT_CODES, Panel
+from regimes.commands.running import ExitCode
 from tests.deploy.conftest import ROOT
 from tests.test_docs import COMMANDS, commands
 
@@ -103,6 +105,14 @@ def test_there_is_a_completion_script_for_each_shell(shell: str) -> None:
 def test_completion_knows_every_command() -> None:
     found = complete(_REGIMES_COMPLETE="complete_bash", COMP_WORDS="regimes ", COMP_CWORD="1")
     assert set(found.split()) >= set(COMMANDS.commands)
+
+
+def test_the_help_puts_every_command_under_a_heading_and_names_the_exit_codes() -> None:
+    assert {command.rich_help_panel for command in COMMANDS.commands.values()} == set(Panel)
+    page = (ROOT / "docs" / "cli.md").read_text()
+    for code in ExitCode:
+        assert f" {code.value} " in EXIT_CODES
+        assert f"| {code.value} | " in page
 
 
 def test_the_help_of_every_command_says_what_it_does_in_whole_sentences() -> None:

@@ -57,12 +57,19 @@ async def living(
     settings: Settings, clock: ScaledClock, *, in_order: bool = False, wait_for_streams: bool = True
 ) -> AsyncIterator[Life]:
     """Run it until the block ends; then it is torn down with nothing more written, or ended in order."""
+    async with starting(settings, clock, in_order=in_order) as life:
+        await life.until(
+            lambda: connected(life.pipeline) if wait_for_streams else life.pipeline.live.is_set()
+        )
+        yield life
+
+
+@asynccontextmanager
+async def starting(settings: Settings, clock: ScaledClock, *, in_order: bool = False) -> AsyncIterator[Life]:
+    """The same, from the first moment on."""
     async with open_alerts(settings, clock) as alerts:
         life = Life(alerts, Pipeline(settings, clock=clock, resume=await alerts.resume()))
         try:
-            await life.until(
-                lambda: connected(life.pipeline) if wait_for_streams else life.pipeline.live.is_set()
-            )
             yield life
         finally:
             if in_order:

@@ -19,7 +19,7 @@ from regimes.storage.base import DeliveryStatus, EventQuery
 from regimes.timeframe import HOUR_MS
 from tests.delivery.receivers import Receiver, says
 from tests.loopback import START_MS, SYMBOLS
-from tests.pipeline.living import Life, living, settings_with
+from tests.pipeline.living import Life, living, settings_with, starting
 
 CASCADES: dict[str, Any] = {
     "liquidation": {"market_multiple": 1e6, "cascade_threshold_usd": 1e5, "critical_velocity": 1e5}
@@ -128,6 +128,40 @@ async def test_what_was_received_but_not_told_before_a_crash_is_told_once_after_
                 await life.stored()
                 assert len(open_cascades(life)) == 1
     assert [one.json["phase"] for one in hook.seen] == ["opened"]
+
+
+async def test_liquidations_of_a_start_that_is_cut_short_are_counted_and_told_by_the_next(
+    tmp_path: Path, hook: Receiver
+) -> None:
+    async with market() as (exchange, clock):
+        patient = {"rest_wait_max_seconds": 600.0}
+        settings = settings_with(exchange, tmp_path, hook.base, **CASCADES, venues=patient)
+        # The history will not come: the exchange asks to wait for it.
+        exchange.faults.http.add(429, path="/api/v3/klines", retry_after_s=600)
+        async with starting(settings, clock) as life:
+            await life.until(lambda: listens(life))
+            await exchange.faults.burst(60, symbol_ids=["BTCUSDT"])
+            await life.until(lambda: len(life.pipeline.queue) >= 60)
+            await life.stored()
+            assert not life.pipeline.live.is_set()
+        exchange.faults.http.clear()
+        async with living(settings, clock) as life:
+            (told,) = await hook.requests(1)
+            await life.stored()
+            found = await life.alerts.storage.liquidations(since_ms=0, symbol="BTC/USDT", limit=100)
+            counted = life.pipeline.engine.packages()["BTC/USDT"]["cascades"]["event_count"]
+            open_now = open_cascades(life)
+        async with living(settings, clock) as life:
+            await life.stored()
+            assert open_cascades(life) == open_now
+    assert (len(found), counted) == (60, 60)
+    assert [(one.json["id"], one.json["phase"]) for one in hook.seen] == [(told.json["id"], "opened")]
+    assert open_now == [told.json["id"]]
+
+
+def listens(life: Life) -> bool:
+    """Whether liquidations come in."""
+    return any(status.stream == "liquidation" and status.connected for status in life.pipeline.status())
 
 
 async def test_what_became_true_while_nobody_watched_is_told_once(tmp_path: Path, hook: Receiver) -> None:

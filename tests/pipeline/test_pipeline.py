@@ -11,6 +11,8 @@ from regimes.features.base import Reading, Status
 from regimes.feeds.simulator.source import Listing, Venue
 from regimes.feeds.simulator.synthetic import SyntheticMarket
 from regimes.feeds.status import StreamStatus
+from regimes.history.tape.recorder import Recorder
+from regimes.history.tape.settings import TapeSettings
 from regimes.observations import FeedGap
 from regimes.package import SIGNALS, encode
 from regimes.pipeline import Pipeline
@@ -241,6 +243,24 @@ async def test_readiness_names_what_is_missing(tmp_path: Path) -> None:
             clock.start()
             assert any("liquidation_cascade" in problem for problem in pipeline.readiness().problems)
             await until(lambda: pipeline.readiness().ready, task)
+
+
+async def test_readiness_names_a_tape_that_cannot_be_written_until_it_can(tmp_path: Path) -> None:
+    blocked = tmp_path / "tape"
+    blocked.write_text("a file where the folder should be")
+    async with exchange_on_loopback(speed=1200) as (exchange, clock):
+        settings = TapeSettings(folder=blocked, flush_seconds=0.05)
+        with Recorder(settings, clock) as recorder:
+            pipeline = Pipeline(settings_for(exchange, tmp_path), clock=clock, recorder=recorder)
+            async with running(pipeline) as task:
+                await until(lambda: connected(pipeline), task)
+                clock.start()
+                await until(lambda: any("tape" in it for it in pipeline.readiness().problems), task)
+                lost = pipeline.tape()
+                assert lost is not None
+                assert lost.dropped > 0
+                blocked.unlink()
+                await until(lambda: pipeline.readiness().ready, task)
 
 
 async def test_only_top_symbols_are_resolved_by_volume(tmp_path: Path) -> None:

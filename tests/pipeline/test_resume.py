@@ -160,6 +160,19 @@ async def test_the_time_up_to_which_all_was_seen_is_the_last_that_was_stored(eng
     assert seen_until_ms == START_MS + 1000
 
 
+async def test_what_came_to_a_start_that_was_cut_short_says_nothing_of_the_time_before_it(
+    engine: Engine,
+) -> None:
+    disk = Disk()
+    disk.save(engine)
+    disk.received(engine, orders(START_MS, 11))
+    disk.liquidations += orders(START_MS + HOUR_MS, 60)
+    again, resume = fresh(), Resume(disk.state, disk.read, saved_every_ms=MINUTE_MS)
+    assert await resume.into(again, START_MS + HOUR_MS + MINUTE_MS) == START_MS + 1000
+    events = take(again, [Tick(START_MS + HOUR_MS + MINUTE_MS)])
+    assert [phase for _, phase, _ in cascades(events)] == [Phase.OPENED]
+
+
 async def test_a_snapshot_of_other_symbols_is_left_aside_and_the_day_is_read(engine: Engine) -> None:
     disk = Disk()
     disk.save(engine)

@@ -1,5 +1,5 @@
 from regimes.feeds.base import ObservationQueue
-from regimes.observations import Liquidation, Tick
+from regimes.observations import Liquidation, MarkPrice, Tick
 from regimes.pipeline.timed import FARTHEST_MS, TimedSink
 
 
@@ -32,6 +32,17 @@ async def test_before_the_first_tick_data_wait_without_one() -> None:
     sink.tick()
     kinds = [type(item).__name__ for item in await queue.take(10)]
     assert kinds == ["Liquidation", "Liquidation", "Tick"]
+
+
+async def test_each_liquidation_is_told_of_while_nobody_takes_it_and_no_longer() -> None:
+    clock, waiting = HandClock(), list[Liquidation]()
+    sink = TimedSink(ObservationQueue(), clock, on_waiting=waiting.append)
+    sink.put(order(clock.ms))
+    sink.put(MarkPrice(clock.ms, "v", "BTC/USDT", 1.0))
+    sink.put_frame(order(clock.ms + 1), "{}")
+    sink.tick()
+    sink.put(order(clock.ms + 2))
+    assert waiting == [order(clock.ms), order(clock.ms + 1)]
 
 
 async def test_a_tick_goes_before_a_datum_that_is_far_ahead_of_the_last() -> None:

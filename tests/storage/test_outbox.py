@@ -248,6 +248,27 @@ async def test_all_since_a_time_are_replayed_but_not_what_was_superseded(storage
     assert await ids(storage) == ["d2", "d3", "new"]
 
 
+async def test_what_waits_for_another_try_at_one_endpoint_is_hurried_and_nothing_else(storage: Store) -> None:
+    later_ms = NOW_MS + 3_600_000
+    await storage.commit(
+        deliveries(
+            delivery("tried"),
+            delivery("elsewhere", endpoint="mail"),
+            delivery("new", next_at_ms=later_ms),
+            delivery("over"),
+        )
+    )
+    await storage.claim("chat", now_ms=NOW_MS, lease_ms=LEASE_MS, limit=100)
+    await storage.claim("mail", now_ms=NOW_MS, lease_ms=LEASE_MS, limit=100)
+    for name in ("tried", "elsewhere"):
+        await storage.settle(attempt(delivery_id=name), retry(later_ms))
+    await storage.settle(attempt(delivery_id="over"), DEAD)
+    assert await storage.hurry("chat", now_ms=NOW_MS + 5) == 1
+    assert await ids(storage, NOW_MS + 5) == ["tried"]
+    assert await storage.next_due_ms("mail") == later_ms
+    assert await storage.hurry("chat", now_ms=NOW_MS + 6) == 0
+
+
 async def test_what_is_being_sent_is_not_replayed(storage: Store) -> None:
     await storage.commit(deliveries(delivery()))
     await claim(storage)

@@ -14,6 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from regimes.alerting.records import Reason
 from regimes.events import EventType, Phase, Severity
+from regimes.history.tape.recorder import Recorder
+from regimes.history.tape.settings import TapeSettings
+from regimes.observations import Tick
 from regimes.web import metrics as metrics_module
 from tests.delivery.receivers import Receiver
 from tests.web.service import TOKEN, event, liquidation, service
@@ -97,6 +100,22 @@ async def test_a_scrape_within_a_second_is_the_same_text(tmp_path: Path) -> None
         first = (await running.get("/metrics"))[1]
         await running.emit(event(1))
         assert (await running.get("/metrics"))[1] == first
+
+
+async def test_what_the_tape_could_not_take_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_module, "KEPT_S", 0.0)
+    blocked = tmp_path / "tape"
+    blocked.write_text("a file where the folder should be")
+    async with service(tmp_path, history=False) as running:
+        clock = running.pipeline.clock
+        with Recorder(TapeSettings(folder=blocked), clock) as recorder:
+            recorder.record(Tick(clock.now_ms()))
+        monkeypatch.setattr(running.pipeline, "_recorder", recorder)
+        found = samples((await running.get("/metrics"))[1].decode())
+    assert found["regimes_tape_dropped_total"][()] == 1
+    assert found["regimes_tape_written_total"][()] == 0
 
 
 async def test_the_metrics_token_reads_metrics_and_nothing_else(tmp_path: Path) -> None:

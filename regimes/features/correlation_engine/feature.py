@@ -28,6 +28,7 @@ from regimes.features.correlation_engine.pairs import (
 from regimes.features.correlation_engine.reading import Labels
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.features.correlation_engine.views import SHOWN_SYMBOLS, Views
+from regimes.features.correlation_engine.watch import Watch
 from regimes.features.hourly import CATCH_UP_HOURS
 from regimes.maths.correlation import FloatArray
 from regimes.observations import Candle, Observation, Tick, Unavailable
@@ -36,6 +37,8 @@ from regimes.windows.panel import NEVER, ReturnPanel
 
 ALIVE_HOURS: Final = 24
 """A symbol without a bar for so long is not waited for."""
+FEW_LATE_BARS: Final = 48
+"""So many late bars are left out of the sequential test; more are a history, with which it begins anew."""
 
 
 class CorrelationEngine:
@@ -58,6 +61,7 @@ class CorrelationEngine:
         labels = Labels.of(universe.symbols)
         rows = len(universe.symbols)
         self._panel = ReturnPanel(rows, PANEL_HOURS, spare=ANCHOR_HOURS)
+        self._watch = Watch(self._panel, min(rows, SHOWN_SYMBOLS))
         self._market: Market = SmallMarket(rows) if rows <= SHOWN_SYMBOLS else LargeMarket(rows)
         self._breaks = Breaks(settings, labels)
         self._leaders = Leaders(settings, labels)
@@ -118,6 +122,7 @@ class CorrelationEngine:
             "stale_from_ms": self._seen().next_stale_ms,
             "breaks": self._breaks.snapshot(),
             "leaders": self._leaders.snapshot(),
+            "watch": self._watch.snapshot(),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -131,6 +136,7 @@ class CorrelationEngine:
         self._behind = snapshot["behind"]
         self._breaks.restore(snapshot["breaks"])
         self._leaders.restore(snapshot["leaders"])
+        self._watch.restore(snapshot["watch"])
         if self._panel.head != NEVER:
             self._market.advance(self._panel, rebuild=True)
         self._views.declare_unavailable(self._unavailable)
@@ -191,7 +197,7 @@ class CorrelationEngine:
     def _put_in(self, *, all_of_it: bool = False) -> list[Event]:
         """Put in what waits and step everything to the newest hour; all_of_it: even if that is long past."""
         before = self._panel.head
-        late = any(hour <= before for _, hour, _ in self._waiting)
+        late = sum(hour <= before for _, hour, _ in self._waiting)
         new = self._panel.put(self._waiting)
         self._waiting.clear()
         self._forming = NEVER
@@ -201,7 +207,9 @@ class CorrelationEngine:
         if is_history and not all_of_it:
             self._behind = True
             return []
-        rebuild, self._behind = late or self._behind, False
+        rebuild, self._behind = late > 0 or self._behind, False
+        if late > FEW_LATE_BARS:
+            self._watch.forget()
         return self._compute(rebuild=rebuild)
 
     def _compute(self, *, rebuild: bool) -> list[Event]:
@@ -209,6 +217,7 @@ class CorrelationEngine:
         self._changed = True
         at_ms = (self._panel.head + 1) * HOUR_MS
         self._market.advance(self._panel, rebuild=rebuild)
+        self._watch.advance()
         pairs = self._pairs()
         events = self._breaks.step(pairs, at_ms, self._now_ms)
         if self._leaders.due(self._panel.head):
@@ -236,7 +245,9 @@ class CorrelationEngine:
             self._unseen = self._pairs()
         if self._unseen is not None:
             pairs, self._unseen = self._unseen, None
-            self._views.look(self._panel, self._market, pairs, self._breaks, self._leaders.names())
+            self._views.look(
+                self._panel, self._market, pairs, self._breaks, self._leaders.names(), self._watch.found()
+            )
         return self._views
 
     def _said(self, events: Sequence[Event]) -> Output:

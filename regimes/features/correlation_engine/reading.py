@@ -16,6 +16,8 @@ class CorrelationReading(Reading, frozen=True, kw_only=True):
     before each. change, fisher_z: current against normal. breaks: pairs whose break is on now, broken_since_ms
     when each began. In a universe of more than 40 symbols only broken pairs are listed.
     leading_asset, lagging_assets: proven leadership in the universe, else None and nothing.
+    break_strength: evidence that the pair no longer moves as it did, 1 is reached by chance once in 30 days; of the
+    first 40 symbols. sequential_breaks: the pairs whose evidence is no chance among all of them.
     """
 
     current: Numbers
@@ -30,6 +32,8 @@ class CorrelationReading(Reading, frozen=True, kw_only=True):
     broken_since_ms: Mapping[str, int]
     leading_asset: str | None
     lagging_assets: tuple[str, ...]
+    break_strength: Numbers = msgspec.field(default_factory=dict)
+    sequential_breaks: tuple[str, ...] = ()
 
 
 class MarketCorrelationReading(CorrelationReading, frozen=True, kw_only=True):

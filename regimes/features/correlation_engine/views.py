@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from regimes.events import Severity, iso_utc
 from regimes.features.base import Reading, Status
@@ -18,6 +19,7 @@ from regimes.features.correlation_engine.pairs import (
     Pairs,
 )
 from regimes.features.correlation_engine.reading import CorrelationReading, Labels, MarketCorrelationReading
+from regimes.features.correlation_engine.watch import Watched
 from regimes.features.deferred import Deferred
 from regimes.maths.correlation import FloatArray, IntArray
 from regimes.observations import MARKET
@@ -50,6 +52,7 @@ class Views:
         pairs: Pairs,
         breaks: Breaks,
         leader: tuple[str | None, tuple[str, ...]],
+        watched: Watched,
     ) -> None:
         """Take over one computed hour. pairs: all of a small universe, else those that may be broken."""
         severity = {key: breaks.severity(key) for key in sorted(breaks.open)}
@@ -63,6 +66,7 @@ class Views:
             severity,
             {key: broken.episode.started_ms or 0 for key, broken in breaks.open.items()},
             leader,
+            watched,
             market.matrix() if self.shows_all else None,
         )
         self.next_stale_ms = 0
@@ -108,6 +112,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
     severity: Mapping[PairKey, Severity]
     since: Mapping[PairKey, int]
     leader: tuple[str | None, tuple[str, ...]]
+    watched: Watched
     matrix: FloatArray | None
 
     def readings(self, now_ms: int, rows: Sequence[int], unavailable: Mapping[str, str]) -> Deferred:
@@ -135,6 +140,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
             coverage=n / PANEL_HOURS,
             detail=detail,
             **self._breaks_of(self._mine.get(row, ())),
+            **self._watched_of(row),
             **self._pairs[row],
         )
 
@@ -156,6 +162,7 @@ class View(msgspec.Struct, frozen=True, dict=True):
             assets=self.labels.short,
             matrix=None if self.matrix is None else _matrix(self.matrix),
             **self._breaks_of(list(self.severity)),
+            **self._watched_of(None),
             **self._pairs[-1],
         )
 
@@ -204,6 +211,25 @@ class View(msgspec.Struct, frozen=True, dict=True):
             "leading_asset": leader,
             "lagging_assets": followers,
         }
+
+    def _watched_of(self, row: int | None) -> dict[str, Any]:
+        """The sequential test of the pairs of a row, or of all."""
+        first, second = self.watched.first, self.watched.second
+        chosen = (
+            np.flatnonzero((first == row) | (second == row)) if row is not None else np.arange(len(first))
+        )
+        names = [self._pair_names[place] for place in chosen.tolist()]
+        strength = _plain(self.watched.strength[chosen].round(DIGITS))
+        broken = self.watched.broken[chosen].tolist()
+        return {
+            "break_strength": {n: s for n, s in zip(names, strength, strict=True) if s is not None},
+            "sequential_breaks": tuple(n for n, is_broken in zip(names, broken, strict=True) if is_broken),
+        }
+
+    @cached_property
+    def _pair_names(self) -> list[str]:
+        first, second = self.watched.first.tolist(), self.watched.second.tolist()
+        return [self.labels.pair(*pair) for pair in zip(first, second, strict=True)]
 
     @cached_property
     def _pairs(self) -> Sequence[dict[str, Any]]:

@@ -16,6 +16,7 @@ from regimes.features.liquidation_cascade.rules import Rules
 from regimes.features.liquidation_cascade.settings import CascadeSettings
 from regimes.features.liquidation_cascade.tracker import Tracker
 from regimes.maths import cascade
+from regimes.maths.burst import Seen
 from regimes.maths.zones import Zone
 from regimes.observations import (
     MARKET,
@@ -89,6 +90,7 @@ class LiquidationCascade(Feature):
                 levels.held(observation)
                 self._trackers[observation.symbol].dirty = True
             case FeedGap(kind="liquidation"):
+                self._pass_over(observation)
                 self._coverage.gap(
                     observation.venue, observation.symbol, observation.from_ms, observation.to_ms
                 )
@@ -150,6 +152,13 @@ class LiquidationCascade(Feature):
         for tracker in self._everyone():
             tracker.dirty = True
 
+    def _pass_over(self, gap: FeedGap) -> None:
+        """What was not seen is no silence for those that were watched before."""
+        if gap.to_ms is not None:
+            for tracker in self._everyone():
+                if gap.symbol in {None, tracker.symbol}:
+                    tracker.burst.pass_over(gap.from_ms, gap.to_ms)
+
     def _liquidated(self, liquidation: Liquidation) -> Output:
         ts_ms, is_long = liquidation.ts_ms, liquidation.closed == "long"
         cents = to_cents(liquidation.quote_usd)
@@ -181,7 +190,7 @@ class LiquidationCascade(Feature):
         if self._now_ms // MINUTE_MS != before_ms // MINUTE_MS:
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
-                tracker.dirty |= tracker.status is not Status.OK
+                tracker.dirty |= tracker.burst.alarm or tracker.status is not Status.OK
         if not self.quiet:
             self._refresh_zones()
         told, events = [], []
@@ -244,10 +253,17 @@ class LiquidationCascade(Feature):
             window.dropped,
             tracker.severity_relative(),
             tracker.episode.started_ms,
-            sum(other.episode.is_open for other in self._trackers.values()) if levels is None else 0,
+            *(self._breadths() if levels is None else (0, 0)),
+            tracker.burst.seen(self._now_ms),
             levels.open_interest_usd(self._now_ms) if levels is not None else 0.0,
             levels.around() if levels is not None else None,
         )
+
+    def _breadths(self) -> tuple[int, int]:
+        """How many configured symbols have an episode open, and how many are in a burst."""
+        trackers, now_ms = self._trackers.values(), self._now_ms
+        bursts = sum(t.burst.alarm and t.burst.evidence_at(now_ms) > 0.0 for t in trackers)
+        return sum(tracker.episode.is_open for tracker in trackers), bursts
 
     def _reading(self, tracker: Tracker, facts: "_Facts") -> CascadeReading:
         observed_ms = facts.view.observed_ms
@@ -265,7 +281,9 @@ class LiquidationCascade(Feature):
         known = status is not Status.UNAVAILABLE and (observed_ms > 0 or facts.events > 0)
         numbers = _numbers(tracker.rules, facts) if known else {}
         if facts.zones is None:
-            return MarketCascadeReading(**header, **numbers, breadth=facts.breadth)
+            return MarketCascadeReading(
+                **header, **numbers, breadth=facts.breadth, burst_breadth=facts.burst_breadth
+            )
         support, resistance = facts.zones()
         interest_usd, total_usd = facts.open_interest_usd, numbers.get("total_liquidation_usd")
         share = total_usd / interest_usd if total_usd is not None and interest_usd > 0 else None
@@ -304,6 +322,8 @@ class _Facts(NamedTuple):
     severity_relative: int | None
     started_ms: int | None
     breadth: int
+    burst_breadth: int
+    burst: Seen | None
     open_interest_usd: float
     zones: Callable[[], tuple[list[Zone], list[Zone]]] | None
 
@@ -331,6 +351,19 @@ def _numbers(rules: Rules, facts: _Facts) -> dict[str, Any]:
         "duration_hours": None if facts.started_ms is None else (facts.now_ms - facts.started_ms) / HOUR_MS,
         "is_lower_bound": throttled or facts.view.observed_ms < DAY_MS or facts.dropped > 0,
         "dropped": facts.dropped,
+        **_burst(facts.burst),
+    }
+
+
+def _burst(seen: Seen | None) -> dict[str, Any]:
+    if seen is None:
+        return {}
+    return {
+        "burst": seen.burst,
+        "burst_since_ms": seen.since_ms,
+        "burst_strength": seen.strength,
+        "burst_confidence": seen.confidence,
+        "branching_ratio": seen.branching_ratio,
     }
 
 

@@ -15,6 +15,10 @@ class CascadeReading(Reading, frozen=True, kw_only=True):
     intensity_usd_per_hour: the present pace, over the last minutes. severity_relative: the last 60 minutes against
     the symbol's own watched hours of 30 days, 1 (usual) to 5, None while fewer than needed were watched.
     dropped: liquidations let go before 24 h because there were too many.
+
+    burst: whether they come so much faster and larger than usual that it is no chance; burst_since_ms: since when;
+    burst_strength: the evidence over its threshold; burst_confidence: share of such alarms that were cascades in a
+    simulated market; branching_ratio: how many others each liquidation brings about, 0 to 1. None before half a day.
     """
 
     total_liquidation_usd: float | None = None
@@ -32,6 +36,11 @@ class CascadeReading(Reading, frozen=True, kw_only=True):
     duration_hours: float | None = None
     is_lower_bound: bool | None = None
     dropped: int = 0
+    burst: bool | None = None
+    burst_since_ms: int | None = None
+    burst_strength: float | None = None
+    burst_confidence: float | None = None
+    branching_ratio: float | None = None
 
 
 class SymbolCascadeReading(CascadeReading, frozen=True, kw_only=True):
@@ -49,6 +58,10 @@ class SymbolCascadeReading(CascadeReading, frozen=True, kw_only=True):
 
 
 class MarketCascadeReading(CascadeReading, frozen=True, kw_only=True):
-    """The same for all symbols of the venues together. breadth: configured symbols with an episode open."""
+    """The same for all symbols of the venues together. breadth: configured symbols with an episode open.
+
+    burst_breadth: configured symbols in a burst.
+    """
 
     breadth: int = 0
+    burst_breadth: int = 0

@@ -11,6 +11,7 @@ from regimes.features.liquidation_cascade.baseline import Baseline
 from regimes.features.liquidation_cascade.peak import Peak
 from regimes.features.liquidation_cascade.rules import Rules
 from regimes.maths import cascade
+from regimes.maths.burst import Burst
 from regimes.timeframe import HOUR_MS
 from regimes.windows.events import EventWindow
 
@@ -32,6 +33,7 @@ class Tracker:
         self.rules = rules
         self.window = EventWindow((rules.intensity_ms, *_VELOCITY_SPANS_MS), capacity)
         self.baseline = Baseline(rules.hours_needed)
+        self.burst = Burst()
         self.episode = Episode(alert_from=rules.alert_from)
         self.episode_cents = 0
         self.relative_peak: int | None = None
@@ -53,6 +55,7 @@ class Tracker:
             return False
         self.dirty = True
         self.baseline.add(ts_ms, cents)
+        self.burst.add(ts_ms, cents * 0.01)
         started_ms = self.episode.started_ms
         if started_ms is not None and ts_ms >= started_ms:
             self.episode_cents += cents
@@ -143,6 +146,7 @@ class Tracker:
             "spent_until_ms": self._spent_until_ms,
             "aftermath_cents": self._aftermath_cents,
             "headroom_cents": self._headroom_cents,
+            "burst": msgspec.structs.asdict(self.burst),
         }
 
     def restore(self, snapshot: dict[str, Any], past: dict[str, Any]) -> None:
@@ -158,6 +162,7 @@ class Tracker:
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
         self._headroom_cents = snapshot["headroom_cents"]
+        self.burst = Burst(**snapshot["burst"])
         if "window" in snapshot:
             self.window.restore(snapshot["window"])
             self._due_ms = 0 if self.episode.is_open else None

@@ -8,7 +8,7 @@ import numpy as np
 
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
-from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing
+from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing, taken
 from regimes.features.latch import Episode, Latch
 from regimes.features.volatility_regime.calibrated import NO_NUMBERS, Calibrated, CalibratedNumbers
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
@@ -85,17 +85,18 @@ class VolatilityRegime(HourlyFeature):
         return (Need(kind="candle", span_ms=_HISTORY_BARS * HOUR_MS, timeframe="1h"),)
 
     def _store(self, batch: Batch) -> BoolArray:
-        self._calibrated.take(batch)
+        if not self.quiet:
+            self._calibrated.take(batch)
         columns = self._bars.columns(batch.open_ms)
         log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
-        taken: BoolArray = (columns >= 0) & np.isnan(log_close[batch.rows, columns])
-        rows, columns = batch.rows[taken], columns[taken]
-        log_close[rows, columns] = np.log(batch.close[taken])
+        new: BoolArray = (columns >= 0) & np.isnan(log_close[batch.rows, columns])
+        rows, columns = batch.rows[new], columns[new]
+        log_close[rows, columns] = np.log(batch.close[new])
         last = self._bars.columns(np.array([self._bars.head_ms]))[0]
         for later in (columns, np.minimum(columns + 1, last)):
             change = log_close[rows, later] - log_close[rows, later - 1]
             squares[rows, later] = np.where(self._bars.has_previous(later), change * change, np.nan)
-        return taken
+        return new
 
     def _present(self, hour_ms: int) -> BoolArray:
         there: BoolArray = ~np.isnan(self._bars.window("log_close", hour_ms, 1)[:, 0])
@@ -111,7 +112,9 @@ class VolatilityRegime(HourlyFeature):
         self._vol[rows], self._base[rows] = np.where(ready, vol, np.nan), np.where(ready, base, np.nan)
         self._peak[rows] = np.fmax(self._peak[rows], self._vol[rows])
         events = self._advance(rows[ready], hour_ms + HOUR_MS) if ready.any() else []
-        self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[rows], np.nan_to_num(self._base[rows]))
+        if not self.quiet:
+            base = np.nan_to_num(self._base[rows])
+            self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[rows], base)
         return events
 
     def _advance(self, rows: IntArray, close_ms: int) -> list[Event]:
@@ -204,9 +207,9 @@ class VolatilityRegime(HourlyFeature):
         return (self._n[rows] >= MIN_BASELINE_HOURS) & (self._n_24h[rows] >= MIN_DAY_HOURS)
 
     def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
-        vol, base, ready = self._of(self._vol, rows), self._of(self._base, rows), self._ready(rows)
+        vol, base, ready = taken(self._vol, rows), taken(self._base, rows), self._ready(rows)
         standing = self._standing(rows, ready)
-        counts = [self._of(a, rows) for a in (self._n, self._n_24h, self._level, self._since_ms)]
+        counts = [taken(a, rows) for a in (self._n, self._n_24h, self._level, self._since_ms)]
         calibrated = self._calibrated.view(rows, self._level[rows])
 
         def readings() -> list[Reading]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
@@ -37,7 +38,15 @@ class SocketServer:
     async def serve(self, request: web.Request, route: Route, *, combined: bool) -> web.WebSocketResponse:
         """Handle one connection, from the handshake to its end."""
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=2**20)
-        await socket.prepare(request)
+        # A client may hang up at any moment, and there is nobody to tell then.
+        with suppress(ConnectionResetError):
+            await socket.prepare(request)
+            await self._converse(socket, request, route, combined=combined)
+        return socket
+
+    async def _converse(
+        self, socket: web.WebSocketResponse, request: web.Request, route: Route, *, combined: bool
+    ) -> None:
         connection = Connection(socket, cast("Transport", request.transport), route, combined=combined)
         self._faults.greet(connection)
         self._hub.add(connection)
@@ -51,7 +60,6 @@ class SocketServer:
                 await self._receive(connection, message)
         finally:
             self._hub.remove(connection)
-        return socket
 
     def _too_many(self, asked: deque[float]) -> bool:
         now_s = self._monotonic()

@@ -1,11 +1,16 @@
 """Questions to a page that more than one test asks."""
 
-from typing import Any
+import os
+from typing import Any, Final
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.e2e.browser.service import ROOT
+
 PAGES = ("/", "/realtime", "/deliveries")
 THEMES = ("light", "dark")
+
+PICTURES: Final = ROOT / ("docs/pictures" if "REGIMES_PICTURES" in os.environ else "build/pictures")
 
 # Milliseconds from the call until a row of this event stands in the list, measured inside the page.
 APPEARS = """
@@ -36,6 +41,14 @@ def settled(page: Page) -> Page:
     """Wait until nothing moves: a banner that fades in has no contrast half-way."""
     page.wait_for_function("() => document.getAnimations().every((each) => each.playState === 'finished')")
     return page
+
+
+def picture(page: Page, name: str, **options: Any) -> None:
+    """Take one of the pictures of the documents: into `docs/pictures` with REGIMES_PICTURES=1, else only to look at."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    file = PICTURES / f"{name}.jpg"
+    settled(page).screenshot(path=file, type="jpeg", quality=60, **options)
+    assert file.stat().st_size > 5_000
 
 
 def rows(page: Page) -> Locator:

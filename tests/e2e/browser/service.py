@@ -116,8 +116,10 @@ class Exchange:
             "ap": f"{price}", "X": "FILLED", "l": f"{usd / price:.6f}", "z": f"{usd / price:.6f}", "T": now_ms,
         }  # fmt: skip
         payload = json.dumps({"e": "forceOrder", "E": now_ms, "o": order})
-        arguments = {"venue": "usdm", "stream": "!forceOrder@arr", "payload": payload}
-        until(lambda: self.fault("inject", **arguments) == 1, "somebody takes liquidations")
+        until(
+            lambda: self.fault("inject", venue="usdm", stream="!forceOrder@arr", payload=payload),
+            "somebody reads liquidations",
+        )
 
     def end(self) -> None:
         """Stop it."""

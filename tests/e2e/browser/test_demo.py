@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from bench import page as measured
-from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened, rows, settled
+from tests.e2e.browser.looks import OVERFLOW, PAGES, THEMES, choose_theme, opened, picture, rows, settled
 from tests.e2e.browser.service import Process, ask, free_port, until
 from tests.e2e.browser.test_accessibility import AXE, told
 
@@ -59,6 +59,12 @@ def test_the_page_tells_the_story_of_the_demo(page: Page, faults: list[str]) -> 
         expect(rows(page).filter(has_text=title).first).to_be_visible()
     expect(page.locator(".matrix td[data-broken]").first).to_contain_text("broken")
     expect(page.locator('.card[data-symbol="BTC/USDT"]')).to_contain_text("HIGH_VOL")
+    picture(page, "dashboard")
+    cascade.locator("button").first.click()
+    expect(cascade.locator(".detail li .badge").first).to_be_visible()
+    page.set_viewport_size({"width": 900, "height": 900})
+    cascade.evaluate("row => { row.scrollIntoView(); scrollBy(0, -120); }")  # below the bar
+    picture(page, "event")
     assert faults == []
 
 
@@ -84,6 +90,7 @@ def test_each_receiver_shows_the_message_as_its_program_does(page: Page, faults:
     http = page.locator(".http .message").first
     expect(http.locator("summary")).to_contain_text("signature verified")
     assert '"event_type": "LIQUIDATION_CASCADE"' in http.locator("pre").inner_text()
+    picture(page, "inbox")
     assert faults == []
 
 

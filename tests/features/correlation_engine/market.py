@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from regimes.features.base import Output, Universe
-from regimes.features.correlation_engine import CorrelationEngine, CorrelationSettings
+from regimes.features.correlation_engine import CorrelationEngine, CorrelationReading, CorrelationSettings
 from regimes.maths.correlation import FloatArray
 from regimes.observations import Candle, Observation, Tick
 from regimes.timeframe import HOUR_MS
@@ -62,6 +62,12 @@ def run(
     feature: CorrelationEngine, observations: Iterator[Observation] | Sequence[Observation]
 ) -> list[Output]:
     return [feature.update(observation) for observation in observations]
+
+
+def last(feature: CorrelationEngine, symbol: str) -> CorrelationReading:
+    reading = next(r for r in feature.readings() if r.symbol == symbol)
+    assert isinstance(reading, CorrelationReading)
+    return reading
 
 
 def as_bytes(outputs: Sequence[Output]) -> list[bytes]:

@@ -1,0 +1,284 @@
+"""Every timeframe of every symbol: its bars, its newest score, its state."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from regimes.errors import ConfigError
+from regimes.features.base import Snapshot, Status
+from regimes.features.hourly import CATCH_UP_HOURS, taken
+from regimes.features.multi_timeframe.reading import Provisional, TimeframeReading
+from regimes.features.multi_timeframe.settings import RegimesSettings
+from regimes.maths import spot_regime
+from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
+from regimes.maths.stats import FloatArray, IntArray, latest_valid, mean_and_std, nullable, z_score
+from regimes.timeframe import HOUR_MS, to_ms
+from regimes.windows.bars import BoolArray
+from regimes.windows.inbox import Batch
+from regimes.windows.longer import HoursSeen, LongerBars
+
+NAMES: Final = {IGNITION: "SPOT_IGNITION", NEUTRAL: "SPOT_NEUTRAL", COOLING: "SPOT_COOLING"}
+BARS: Final = 20
+# Twenty bars are looked for among so many, so that an exchange outage does not silence a timeframe for long.
+_SLOTS: Final = 24
+_NAMELESS: Final = 8
+# Where symbols come one by one and nobody looks.
+_MOST_PUT_OFF: Final = 16
+
+# Status of a timeframe as a number, to be kept in an array.
+_WARMING: Final = 0
+_OK: Final = 1
+_DEGENERATE: Final = 2
+_STALE: Final = 3
+_STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
+
+Frames: TypeAlias = tuple[TimeframeReading, ...]
+"""One symbol on each timeframe."""
+
+
+class PerSymbol(Protocol):
+    """Makes an array with a last axis of symbols that is part of every snapshot."""
+
+    def __call__(self, name: str, fill: float, *layers: int) -> npt.NDArray[Any]:
+        """Make it, full of one value."""
+        ...
+
+
+class _Volumes(NamedTuple):
+    """What the seasonal volume of some symbols follows from: their bars, what those usually trade, enough of them."""
+
+    rows: IntArray
+    volume: FloatArray
+    usual: FloatArray
+    full: BoolArray
+
+
+class Timeframes:
+    """Bars and scores; arrays have shape (timeframes, symbols), shortest timeframe first."""
+
+    def __init__(
+        self, settings: RegimesSettings, timeframes: Sequence[str], symbols: int, per_symbol: PerSymbol
+    ) -> None:
+        self._settings = settings
+        self.names = tuple(timeframes)
+        self.steps = _steps(timeframes)
+        self._symbols = symbols
+        layers = len(self.steps)
+        self._longer = [
+            LongerBars(symbols, _capacity(step), step, completeness=settings.completeness)
+            for step in self.steps
+        ]
+        longest = max(self.steps)
+        self._seen = HoursSeen(symbols, _capacity(longest) * longest // HOUR_MS)
+        self._standing: IntArray = per_symbol("standing", _WARMING, layers)
+        self.state: IntArray = per_symbol("state", NEUTRAL, layers)
+        self._bar_ms: IntArray = per_symbol("bar_ms", -1, layers)
+        self._as_of_ms: IntArray = per_symbol("as_of_ms", -1, layers)
+        self.found: IntArray = per_symbol("n", 0, layers)
+        self._mean: FloatArray = per_symbol("mean", np.nan, layers)
+        self._std: FloatArray = per_symbol("std", np.nan, layers)
+        self._price_z: FloatArray = per_symbol("price_z", np.nan, layers)
+        self._volume_z: FloatArray = per_symbol("volume_z", np.nan, layers)
+        self._seasonal_z: FloatArray = per_symbol("volume_z_seasonal", np.nan, layers)
+        self._heat: FloatArray = per_symbol("heat", np.nan, layers)
+        self._fraction: FloatArray = per_symbol("fraction", np.nan, layers)
+        self._open_z: FloatArray = per_symbol("provisional_price_z", np.nan, layers)
+        # It enters no state, so it is worked out when somebody looks.
+        self._volumes: dict[int, list[_Volumes]] = {}
+
+    @property
+    def known(self) -> BoolArray:
+        """Which timeframes have a state."""
+        known: BoolArray = self._standing == _OK
+        return known
+
+    @property
+    def flat(self) -> BoolArray:
+        """Which did not move."""
+        flat: BoolArray = self._standing == _DEGENERATE
+        return flat
+
+    def store(self, batch: Batch) -> BoolArray:
+        """Put hours into the bars; say which were taken."""
+        new = self._seen.mark(batch.rows, batch.open_ms)
+        for longer in self._longer:
+            longer.add(batch.rows[new], batch.open_ms[new], batch.close[new], batch.volume[new])
+        return new
+
+    def present(self, hour_ms: int) -> BoolArray:
+        """Which symbols have this hour."""
+        return self._seen.at(hour_ms)
+
+    def judge(self, rows: IntArray, hour_ms: int, again: BoolArray) -> None:
+        """Score the bars that are closed once this hour is, where that was not done. again: do it in any case."""
+        ends_ms = [longer.newest_closed_ms(hour_ms) for longer in self._longer]
+        due = (self._bar_ms[:, rows] != np.array(ends_ms)[:, None]) | again
+        for layer in np.flatnonzero(due.any(axis=1)).tolist():
+            self._measure(layer, rows[due[layer]], ends_ms[layer])
+
+    def look_ahead(self, rows: IntArray, hour_ms: int) -> None:
+        """Note the unfinished bars, which enter no state."""
+        for layer, longer in enumerate(self._longer):
+            unfinished = longer.unfinished(hour_ms)
+            if unfinished is None:
+                self._fraction[layer, rows] = np.nan
+                continue
+            close, fraction = unfinished
+            self._fraction[layer, rows] = fraction
+            self._open_z[layer, rows] = (close[rows] - self._mean[layer, rows]) / self._std[layer, rows]
+
+    def forget(self, rows: IntArray) -> None:
+        """Claim nothing of these symbols."""
+        self._standing[:, rows], self.state[:, rows] = _WARMING, NEUTRAL
+        self.found[:, rows], self._fraction[:, rows] = 0, np.nan
+
+    def begin_anew(self, rows: IntArray) -> None:
+        """Score the next bars of these symbols, whichever they are."""
+        self._bar_ms[:, rows] = -1
+
+    def readings(self, rows: IntArray) -> Callable[[], list[list[TimeframeReading]]]:
+        """Readings of every timeframe as of now: for each a list, with one of each of these symbols."""
+        self.finish()
+        standing, state, found = (taken(a, rows) for a in (self._standing, self.state, self.found))
+        price_z, volume_z, heat = (taken(a, rows) for a in (self._price_z, self._volume_z, self._heat))
+        as_of_ms, seasonal_z = taken(self._as_of_ms, rows), taken(self._seasonal_z, rows)
+
+        def frames() -> list[list[TimeframeReading]]:
+            speaks = standing != _WARMING
+            scored = speaks & ~np.isnan(price_z)
+            names = np.where(scored, state, _NAMELESS).tolist()
+            times = np.where(speaks, as_of_ms, -1).tolist()
+            shown = (
+                np.where(scored, price_z, np.nan),
+                np.where(speaks, volume_z, np.nan),
+                np.where(scored, heat, np.nan),
+            )
+            seasonal = np.where(speaks, seasonal_z, np.nan)
+            return [
+                list(
+                    map(
+                        TimeframeReading,
+                        map(_STATUS.__getitem__, standing[layer].tolist()),
+                        map(NAMES.get, names[layer]),
+                        *(nullable(values[layer]) for values in shown),
+                        [None if time < 0 else time for time in times[layer]],
+                        found[layer].tolist(),
+                        nullable(seasonal[layer]),
+                    )
+                )
+                for layer in range(len(self.steps))
+            ]
+
+        return frames
+
+    def provisional(self, rows: IntArray) -> Callable[[], list[dict[str, Provisional]]]:
+        """The unfinished bars of these symbols as of now, by timeframe."""
+        fractions, price_zs = taken(self._fraction, rows), taken(self._open_z, rows)
+
+        def provisional() -> list[dict[str, Provisional]]:
+            found: list[dict[str, Provisional]] = [{} for _ in rows]
+            for timeframe, fraction, price_z in zip(self.names, fractions, price_zs, strict=True):
+                at = np.flatnonzero(~np.isnan(fraction))
+                bars = map(Provisional, fraction[at].tolist(), nullable(price_z[at]))
+                for index, bar in zip(at.tolist(), bars, strict=True):
+                    found[index][timeframe] = bar
+            return found
+
+        return provisional
+
+    def finish(self) -> None:
+        """Work out what was put off, in the arrays that a snapshot and a reading take."""
+        for layer, waiting in self._volumes.items():
+            for rows, volume, usual, full in waiting:
+                seasonal, _ = latest_valid(volume / usual, BARS)
+                self._seasonal_z[layer, rows] = np.where(full, spot_regime.volume_z(seasonal), np.nan)
+        self._volumes = {}
+
+    def snapshot(self) -> Snapshot:
+        """The bars."""
+        return {"longer": [longer.snapshot() for longer in self._longer], "seen": self._seen.snapshot()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take back the bars; the arrays are back already."""
+        for longer, kept in zip(self._longer, snapshot["longer"], strict=True):
+            longer.restore(kept)
+        self._seen.restore(snapshot["seen"])
+        self._volumes = {}
+
+    def _measure(self, layer: int, rows: IntArray, end_ms: int) -> None:
+        """Judge the bar that opened at `end_ms` on one timeframe."""
+        close, volume = self._longer[layer].complete(end_ms, _SLOTS)
+        if len(rows) < self._symbols:
+            close, volume = close[rows], volume[rows]
+        self._bar_ms[layer, rows] = end_ms
+        complete = ~np.isnan(close[:, -1])
+        if not complete.all():
+            self._pass_over(layer, rows[~complete])
+            rows, close, volume = rows[complete], close[complete], volume[complete]
+        if rows.size:
+            self._score(layer, rows, close, volume)
+
+    def _pass_over(self, layer: int, rows: IntArray) -> None:
+        """The newest bar lacks too many hours: what the bar before said stands, marked as stale."""
+        stands = self._standing[layer, rows] != _WARMING
+        self._standing[layer, rows] = np.where(stands, _STALE, _WARMING)
+
+    def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
+        rules, bar_ms = self._settings, int(self._bar_ms[layer, rows[0]])
+        latest, found = latest_valid(close, BARS)
+        full = found == BARS
+        self._put_off(layer, _Volumes(rows, volume, self._usual(layer, bar_ms), full))
+        mean, std, _ = mean_and_std(latest)
+        price_z = np.where(full, z_score(latest[:, -1], mean, std, scale=mean), np.nan)
+        volume_z = np.where(full, spot_regime.volume_z(latest_valid(volume, BARS)[0]), np.nan)
+        heat = spot_regime.heat(
+            price_z, volume_z, price_weight=rules.price_weight, volume_weight=rules.volume_weight
+        )
+        moved = ~np.isnan(price_z)
+        self._standing[layer, rows] = np.where(full, np.where(moved, _OK, _DEGENERATE), _WARMING)
+        self.state[layer, rows] = spot_regime.next_state(
+            heat,
+            price_z,
+            self.state[layer, rows],
+            heat_bounds=(rules.heat_enter, rules.heat_leave),
+            price_z_bounds=(rules.price_z_enter, rules.price_z_leave),
+        )
+        self._as_of_ms[layer, rows] = bar_ms + self.steps[layer]
+        self.found[layer, rows] = found
+        self._mean[layer, rows], self._std[layer, rows] = mean, np.where(moved, std, np.nan)
+        self._price_z[layer, rows], self._volume_z[layer, rows] = price_z, volume_z
+        self._heat[layer, rows] = heat
+
+    def _usual(self, layer: int, bar_ms: int) -> FloatArray:
+        return spot_regime.usual_volume(bar_ms, self.steps[layer], _SLOTS)
+
+    def _put_off(self, layer: int, volumes: _Volumes) -> None:
+        """Keep what the seasonal volumes follow from; that of all symbols takes the place of what was before."""
+        if len(volumes.rows) == self._symbols:
+            self._volumes[layer] = []
+        elif len(self._volumes.get(layer, ())) >= _MOST_PUT_OFF:
+            self.finish()
+        self._volumes.setdefault(layer, []).append(volumes)
+
+
+def _capacity(step_ms: int) -> int:
+    """Bars to keep: those looked at, those that close while catching up, and the unfinished one."""
+    return _SLOTS + math.ceil(CATCH_UP_HOURS * HOUR_MS / step_ms) + 1
+
+
+def _steps(timeframes: Sequence[str]) -> tuple[int, ...]:
+    """Lengths in ms, checked: longer bars are built from hourly ones."""
+    steps = tuple(to_ms(timeframe) for timeframe in timeframes)
+    for timeframe, step in zip(timeframes, steps, strict=True):
+        if step % HOUR_MS:
+            raise ConfigError(
+                f"timeframes: {timeframe} cannot be built from hourly bars; use whole hours, such as 1h, 4h, 1d, 1w"
+            )
+    if not steps or list(steps) != sorted(set(steps)):
+        raise ConfigError(
+            f"timeframes must be given from short to long, each once (got {', '.join(timeframes)})"
+        )
+    return steps
