@@ -61,6 +61,9 @@ class LiveSource:
     def streams(self) -> Sequence[StreamStatus]:
         return self._pipeline.status()
 
+    def venue_problems(self) -> Mapping[str, str]:
+        return self._pipeline.venue_problems()
+
     def problems(self) -> Sequence[str]:
         return self._pipeline.readiness().problems
 

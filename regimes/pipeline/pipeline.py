@@ -152,6 +152,10 @@ class Pipeline:
         """How live each stream is; empty before the feed runs."""
         return self._feed.status() if self._feed else []
 
+    def venue_problems(self) -> Mapping[str, str]:
+        """By venue, why it does not serve us now; venues in order are left out."""
+        return self._feed.problems() if self._feed else {}
+
     def clock_offsets_ms(self) -> Mapping[str, int]:
         """Each venue's time minus this machine's, as far as it has been compared."""
         return self._feed.clock_offsets_ms() if self._feed else {}
@@ -163,7 +167,7 @@ class Pipeline:
         readings = self._engine.latest.values()
         unwritten = "" if (tape := self.tape()) is None else tape.error
         return judge(
-            self.status(), self._feed.problems(), readings, live=self.live.is_set(), unwritten=unwritten
+            self.status(), self.venue_problems(), readings, live=self.live.is_set(), unwritten=unwritten
         )
 
     def tape(self) -> TapeState | None:

@@ -170,7 +170,7 @@ class Live:
         ages = [stream.age_s for stream in streams if stream.connected and stream.age_s is not None]
         progress = source.progress
         return Status(
-            state=_state(source, streams, closing=closing),
+            state=program_state(source, streams, closing=closing),
             now_ms=source.clock.now_ms(),
             speed=source.clock.speed,
             market=self.market(),
@@ -189,12 +189,14 @@ class Live:
         )
 
 
-def _state(source: WebSource, streams: Collection[StreamStatus], *, closing: bool) -> str:
+def program_state(source: WebSource, streams: Collection[StreamStatus], *, closing: bool) -> str:
+    """One word for how live the program is, as `Status` lists them."""
     if closing:
         return "closing"
     if source.engine is None:
         return "starting"
     if not source.is_live:
         return "warming"
-    connected = streams and all(stream.connected for stream in streams)
-    return "live" if connected and source.desk.failing_since is None else "degraded"
+    # A venue that was not reached yet has no streams that could be down.
+    whole = streams and all(stream.connected for stream in streams) and not source.venue_problems()
+    return "live" if whole and source.desk.failing_since is None else "degraded"

@@ -98,6 +98,10 @@ class WebSource(Protocol):
         """How live each stream is."""
         ...
 
+    def venue_problems(self) -> Mapping[str, str]:
+        """By venue, why it does not serve us now; venues in order are left out."""
+        ...
+
     def problems(self) -> Sequence[str]:
         """What does not work, in words; empty when all is well."""
         ...
