@@ -17,13 +17,14 @@ from regimes.commands.output import console, rows_table
 from regimes.config import Settings
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
-from regimes.history import open_source
+from regimes.history import Source, open_source
 from regimes.study.grid import DEFAULT, Values, parse
 from regimes.study.merit import Merit
 from regimes.study.tune import Tried, Tuned, tune
 from regimes.wording import percent
 
 _SHOWN: Final = 20
+_INTERRUPTED: Final = 130
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,25 +46,41 @@ def execute(settings: Settings, options: Options) -> None:
     """Sweep, print, and write what was chosen. Raises ConfigError and DataError."""
     _refuse_unwritable(options.write)
     source = open_source(options.source)
-    with _progress() as done:
-        found = tune(
-            source,
-            settings,
-            parse(options.grid) if options.grid else DEFAULT,
-            options.start_ms,
-            options.end_ms,
-            symbols=options.symbols,
-            budget=options.budget,
-            folds=options.folds,
-            workers=options.jobs or _cores(),
-            done=done,
-        )
+    found = _tuned(source, settings, options)
     if options.as_json:
         _print_lines(found)
     else:
         _print(console(), found, options.budget)
     if options.write is not None:
         _write(options.write, found)
+
+
+def _tuned(source: Source, settings: Settings, options: Options) -> Tuned:
+    ready, wanted = 0, 0
+
+    def count(done: int, of: int) -> None:
+        nonlocal ready, wanted
+        ready, wanted = done, of
+        shown(done, of)
+
+    try:
+        with _progress() as shown:
+            return tune(
+                source,
+                settings,
+                parse(options.grid) if options.grid else DEFAULT,
+                options.start_ms,
+                options.end_ms,
+                symbols=options.symbols,
+                budget=options.budget,
+                folds=options.folds,
+                workers=options.jobs or _cores(),
+                done=count,
+            )
+    except KeyboardInterrupt:
+        how_far = f"after {ready} of {wanted} runs" if wanted else "before the first run was done"
+        typer.echo(f"interrupted {how_far}: nothing was chosen, nothing was written", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _cores() -> int:

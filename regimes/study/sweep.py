@@ -5,6 +5,7 @@ as many processes as there are cores, and the policy answers each combination.
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ def _worked_out(
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     # A fork would copy locks that threads of this process hold.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
     try:
         yield pool
     except BaseException:
@@ -99,6 +101,11 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             process.terminate()
         raise
     pool.shutdown()
+
+
+def _leave_interrupts() -> None:
+    """A terminal interrupts every process of a command; the first one ends these."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def work(source: Source, stretch: Stretch, feature: str, settings: FeatureSettings) -> Sequence[Happened]:
