@@ -31,7 +31,8 @@ START_MS: Final = 1_736_121_600_000
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT")
 URL: Final = "ws://127.0.0.1:9/market/ws/0"
 _TICK_EVERY: Final = 500
-_FORESEEN: Final = (DataError, msgspec.DecodeError, UnicodeDecodeError)
+# The decoder says RecursionError of what is nested too deep.
+_FORESEEN: Final = (DataError, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def samples() -> Sequence[bytes]:

@@ -82,6 +82,9 @@ async def live(folder: Path, speed: float, seconds: float, chance: random.Random
             async with _beside(weather.run()):
                 await asyncio.sleep(seconds)
             await weather.clear()
+            # As a person does who has mended the receivers.
+            for endpoint in alerts.endpoints:
+                await alerts.outbox.enable(endpoint.name)
             unconnected = await _well_again(pipeline, alerts)
         until_ms = clock.now_ms()
         await asyncio.sleep(_SETTLE_S)

@@ -47,8 +47,10 @@ def enable(settings: Settings, name: str) -> None:
     endpoint = named(endpoints_of(settings), name)
 
     async def put(storage: Storage) -> None:
+        now_ms = SystemClock().now_ms()
         state = restored((await storage.endpoints()).get(name), endpoint.fingerprint)
-        await storage.put_endpoint(name, enabled(state, SystemClock().now_ms()).encode())
+        await storage.put_endpoint(name, enabled(state, now_ms).encode())
+        await storage.hurry(name, now_ms=now_ms)
 
     with_database(settings, put)
     typer.echo(

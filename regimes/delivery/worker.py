@@ -115,9 +115,11 @@ class EndpointWorker:
         self.state = held(self.state, until_ms)
 
     async def enable(self) -> None:
-        """Start anew with the endpoint, as a person asked. Raises StorageError."""
-        state = enabled(self.state, self._clock.now_ms())
+        """Start anew with the endpoint and with all that was put off, as a person asked. Raises StorageError."""
+        now_ms = self._clock.now_ms()
+        state = enabled(self.state, now_ms)
         await self._storage.put_endpoint(self.endpoint.name, state.encode())
+        await self._storage.hurry(self.endpoint.name, now_ms=now_ms)
         self.state = state
         self.wake()
 

@@ -141,6 +141,22 @@ async def test_what_was_put_off_while_an_endpoint_was_away_is_sent_once_it_is_ba
         assert (await work.delivery(put_off.id)).status is DeliveryStatus.DELIVERED
 
 
+async def test_a_person_who_enables_an_endpoint_does_not_wait_for_what_was_put_off(
+    storage: WatchedStorage,
+) -> None:
+    waits = iter([0.0] * (FAILURES_TO_OPEN - 1))
+    async with (
+        Receiver().serving() as receiver,
+        running(storage, {"ALL": receiver.base}, jitter=lambda: next(waits, 1.0)) as work,
+    ):
+        receiver.script = [says(500)] * FAILURES_TO_OPEN
+        put_off = await work.post(H1, nth_event(1))
+        await storage.until_settled(FAILURES_TO_OPEN)
+        await work.outbox.enable(H1)
+        await storage.until_settled(FAILURES_TO_OPEN + 1)
+        assert (await work.delivery(put_off.id)).status is DeliveryStatus.DELIVERED
+
+
 async def test_an_open_breaker_is_still_open_after_a_restart(storage: WatchedStorage) -> None:
     async with Receiver().serving() as receiver:
         receiver.script = [says(500)] * FAILURES_TO_OPEN
