@@ -145,7 +145,7 @@ async def test_what_an_endpoint_could_not_be_given_goes_to_the_fallback_once(sto
         Receiver().serving() as admin,
         running(storage, {"ALL": broken.base, "ADMIN": admin.base}, fallback="http-admin-1") as work,
     ):
-        broken.script = [says(404)]
+        broken.script = [says(404), says(404)]
         await work.post(H1, nth_event(1))
         await work.post(H1, nth_event(2))
         await storage.until_settled(4)
