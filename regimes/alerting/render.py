@@ -112,7 +112,8 @@ _RATIO: Final = _number(wording.ratio)
 _SIGNED: Final = _number(wording.signed)
 _COUNT: Final = _number(lambda number: f"{number:,.0f}")
 _PERCENTILE: Final = _number(lambda rank: f"{rank:.1f} of 100")
-_HOURS: Final = _number(lambda hours: wording.duration(round(hours * HOUR_MS)))
+# What has just begun has no length worth a line.
+_HOURS: Final = _number(lambda hours: wording.duration(round(hours * HOUR_MS)) if hours > 0 else "")
 _OF_FIVE: Final = _number(lambda level: f"{level:.0f} of 5")
 
 # Keys as the features name them. One list for all event types: a key means the same wherever it stands.

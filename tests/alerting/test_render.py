@@ -36,6 +36,10 @@ def test_a_cascade_tells_its_numbers_with_units() -> None:
     }
 
 
+def test_what_has_just_begun_does_not_say_how_long_it_lasts() -> None:
+    assert said({"severity": 4, "duration_hours": 0.0}) == {"Severity": "4 of 5"}
+
+
 def test_funding_volatility_regimes_and_correlation_have_their_own() -> None:
     assert said(
         {

@@ -33,6 +33,8 @@ _LIST: Final = re.compile(r"^[^\S\n]*(?:\d+(?P<dot>\.)|(?P<dash>[-+]))(?=\s)", r
 _UNKNOWN_MESSAGE: Final = 10008
 _NO_WAIT_NAMED_S: Final = 60.0
 _SMALLEST_FIELD: Final = 16
+_BESIDE: Final = 40
+"""Longer values get a line of their own; three stand side by side."""
 
 
 class DiscordTarget:
@@ -157,4 +159,4 @@ def _fields(message: Message, left: _Budget) -> Iterator[dict[str, Any]]:
         if left.units < _SMALLEST_FIELD:
             return
         name = left.take(label, min(FIELD_NAME, left.units // 2), escape)
-        yield {"name": name, "value": left.take(value, FIELD_VALUE, escape), "inline": True}
+        yield {"name": name, "value": left.take(value, FIELD_VALUE, escape), "inline": len(value) <= _BESIDE}

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from regimes.alerting.message import Message
+from regimes.alerting.message import Fact, Message
 from regimes.delivery import markup
 from regimes.delivery.base import Response, Verdict
 from regimes.delivery.endpoints import parse_endpoints
@@ -91,6 +91,13 @@ def test_the_limits_are_the_published_ones(vectors: dict[str, Any]) -> None:
     assert limits["field_value"] == discord.FIELD_VALUE
     assert limits["footer"] == discord.FOOTER
     assert limits["total_all_embeds"] == discord.TOTAL
+
+
+def test_a_long_value_has_a_line_of_its_own() -> None:
+    words = "after 41 like this since 2023: 24 h volatility 1.7x usual"
+    facts = (Fact("Track record", words), Fact("Severity", "4 of 5"))
+    made = embed(msgspec.structs.replace(message(), facts=facts))
+    assert [field["inline"] for field in made["fields"]] == [False, True]
 
 
 def test_a_cascade_shows_colour_facts_why_and_links() -> None:
