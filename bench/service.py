@@ -18,7 +18,7 @@ import typer
 from bench.blaster import symbols
 from bench.clients import Awaited, Bare, Client
 from bench.wire import AWAITED, BARE, OURS, Consumer
-from regimes.clock import ScaledClock, SystemClock
+from regimes.clock import MarketClock, ScaledClock
 from regimes.commands.running import run_to_end
 from regimes.config import Settings
 from regimes.config.settings import Origin, settings_type
@@ -70,7 +70,7 @@ def settings(url: str, count: int, cache: Path) -> Settings:
 
 
 async def _ours(url: str, count: int, cache: Path) -> None:
-    pipeline = Pipeline(settings(url, count, cache), clock=SystemClock())
+    pipeline = Pipeline(settings(url, count, cache), clock=MarketClock())
     stop = asyncio.Event()
     running = asyncio.create_task(pipeline.run(stop))
     while not (pipeline.live.is_set() and _on_air(pipeline)):

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from regimes.clock import SystemClock
+from regimes.clock import MarketClock
 from regimes.commands.output import console, rows_table
 from regimes.commands.running import ExitCode, run_to_end
 from regimes.config import Settings
@@ -87,7 +87,7 @@ def _convert(wanted: Wanted, archive: Path, progress: OnProgress) -> ExitCode:
 
 
 async def _fetch(settings: Settings, wanted: Wanted, progress: OnProgress) -> ExitCode:
-    clock = SystemClock()
+    clock = MarketClock()
     # A backfill has time: it waits for whatever the exchange asks for.
     venues = settings.venues.model_copy(update={"rest_wait_max_seconds": _LONGEST_PAUSE_S})
     symbols = await resolve_symbols(wanted.symbols or settings.symbols, venues, clock)
@@ -112,7 +112,7 @@ async def _fetch(settings: Settings, wanted: Wanted, progress: OnProgress) -> Ex
 
 @asynccontextmanager
 async def _markets(
-    settings: VenuesSettings, kinds: Sequence[str], symbols: Sequence[str], clock: SystemClock
+    settings: VenuesSettings, kinds: Sequence[str], symbols: Sequence[str], clock: MarketClock
 ) -> AsyncIterator[list[Market]]:
     """The markets of the configured venues, closed at the end. Raises VenueError, ConfigError for an unknown symbol."""
     names = {"spot": settings.spot, "um": settings.derivatives}
