@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regimes.commands.output import console, rows_table
+from regimes.commands.running import ExitCode
 from regimes.config import Settings
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
@@ -24,7 +25,6 @@ from regimes.study.tune import Tried, Tuned, tune
 from regimes.wording import percent
 
 _SHOWN: Final = 20
-_INTERRUPTED: Final = 130
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ def _tuned(source: Source, settings: Settings, options: Options) -> Tuned:
     except KeyboardInterrupt:
         how_far = f"after {ready} of {wanted} runs" if wanted else "before the first run was done"
         typer.echo(f"interrupted {how_far}: nothing was chosen, nothing was written", err=True)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _cores() -> int:

@@ -122,8 +122,9 @@ async def test_the_breaker_opens_after_failures_in_a_row_lets_one_probe_through_
         assert work.outbox.status()[0].phase is BreakerPhase.CLOSED
 
 
-async def test_what_was_put_off_while_an_endpoint_was_away_is_sent_once_it_is_back(
-    storage: WatchedStorage,
+@pytest.mark.parametrize("enabled", [False, True])
+async def test_what_was_put_off_is_sent_once_an_endpoint_is_back_or_a_person_enables_it(
+    storage: WatchedStorage, *, enabled: bool
 ) -> None:
     waits = iter([0.0] * (FAILURES_TO_OPEN - 1))
     async with (
@@ -133,27 +134,13 @@ async def test_what_was_put_off_while_an_endpoint_was_away_is_sent_once_it_is_ba
         receiver.script = [says(500)] * FAILURES_TO_OPEN
         put_off = await work.post(H1, nth_event(1))
         await storage.until_settled(FAILURES_TO_OPEN)
-        put_off = await work.delivery(put_off.id)
         work.clock.correct(FIRST_OPEN_MS)
-        assert put_off.next_at_ms > work.clock.now_ms() + 60_000
-        await work.post(H1, nth_event(2))
-        await storage.until_settled(FAILURES_TO_OPEN + 2)
-        assert (await work.delivery(put_off.id)).status is DeliveryStatus.DELIVERED
-
-
-async def test_a_person_who_enables_an_endpoint_does_not_wait_for_what_was_put_off(
-    storage: WatchedStorage,
-) -> None:
-    waits = iter([0.0] * (FAILURES_TO_OPEN - 1))
-    async with (
-        Receiver().serving() as receiver,
-        running(storage, {"ALL": receiver.base}, jitter=lambda: next(waits, 1.0)) as work,
-    ):
-        receiver.script = [says(500)] * FAILURES_TO_OPEN
-        put_off = await work.post(H1, nth_event(1))
-        await storage.until_settled(FAILURES_TO_OPEN)
-        await work.outbox.enable(H1)
-        await storage.until_settled(FAILURES_TO_OPEN + 1)
+        assert (await work.delivery(put_off.id)).next_at_ms > work.clock.now_ms() + 60_000
+        if enabled:
+            await work.outbox.enable(H1)
+        else:
+            await work.post(H1, nth_event(2))
+        await storage.until_settled(FAILURES_TO_OPEN + 2 - enabled)
         assert (await work.delivery(put_off.id)).status is DeliveryStatus.DELIVERED
 
 
