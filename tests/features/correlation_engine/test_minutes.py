@@ -110,7 +110,7 @@ def ring(*places: int, volume: float = 1.0) -> Minutes:
 
 def seen(kept: Minutes, end: int) -> list[int]:
     (ticks,) = kept.window(START_MS + end * MINUTE_MS)
-    return (ticks.times - START_MS // MINUTE_MS).tolist()
+    return [time - START_MS // MINUTE_MS for time in ticks.times.tolist()]
 
 
 def test_a_late_minute_is_put_in_its_own_place() -> None:
