@@ -18,12 +18,13 @@ from regimes.feeds.cache import SCHEMA, CandleCache, join, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
 from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
 from regimes.observations import Candle, DataKind, FundingRate, Observation
-from regimes.timeframe import WEEK_MS, bar_open, to_ms
+from regimes.timeframe import HOUR_MS, bar_open, to_ms
 
 _log = structlog.get_logger()
 
 # With hundreds of symbols the limit on funding requests lasts minutes; the rest of them is asked for while live.
 _FUNDING_WAIT_S: Final = 10.0
+_AT_A_TIME: Final = 10_000
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -231,14 +232,17 @@ class Warmup:
         ]
         if not times:
             return
-        # Week by week, so that only a week exists as objects at a time.
-        for start_ms in range(min(times), max(times) + 1, WEEK_MS):
-            week = [
-                *self._candles_in(start_ms, start_ms + WEEK_MS),
-                *self._rates_in(start_ms, start_ms + WEEK_MS),
+        # Some thousand at a time, so that no more exist as objects: what is made between objects that stay keeps
+        # their memory from going back.
+        symbols = max(1, len({bars.symbol for bars in self._bars}))
+        span_ms = max(1, _AT_A_TIME // symbols) * HOUR_MS
+        for start_ms in range(min(times), max(times) + 1, span_ms):
+            span = [
+                *self._candles_in(start_ms, start_ms + span_ms),
+                *self._rates_in(start_ms, start_ms + span_ms),
             ]
-            week.sort(key=itemgetter(0))
-            yield from map(itemgetter(1), week)
+            span.sort(key=itemgetter(0))
+            yield from map(itemgetter(1), span)
 
     def _candles_in(self, from_ms: int, to_end_ms: int) -> Iterator[tuple[int, Observation]]:
         for bars in self._bars:

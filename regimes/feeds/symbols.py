@@ -129,7 +129,11 @@ def _near(symbol: str, known: Sequence[str]) -> str:
     alike = difflib.get_close_matches(wanted, bases, n=3, cutoff=0.6)
     names = [name for name in known if name.partition("/")[0] in alike]
     names.sort(key=lambda name: (name.partition("/")[2] != quote, alike.index(name.partition("/")[0])))
-    return f" (did you mean {' or '.join(names[:3])}?)" if names else " (write it as BASE/QUOTE, such as BTC/USDT)"
+    return (
+        f" (did you mean {' or '.join(names[:3])}?)"
+        if names
+        else " (write it as BASE/QUOTE, such as BTC/USDT)"
+    )
 
 
 def rank_by_volume(
