@@ -102,14 +102,20 @@ class Chaos:
         return found
 
     async def _strike_and_kill(self, service: Service) -> None:
-        strike = asyncio.create_task(self._strike())
-        await asyncio.sleep(self.chance.uniform(0.0, 2.0))
+        symbol = self._next()
+        strike = asyncio.create_task(self._strike(symbol))
+        if self.chance.random() < 0.5:
+            # Around the decision and the first messages, however slow the machine is.
+            await service.says("market_event", within_s=PATIENCE_S, symbol=symbol)
+            await asyncio.sleep(self.chance.uniform(0.0, 0.5))
+        else:
+            await asyncio.sleep(self.chance.uniform(0.0, 2.0))
         await service.kill()
         strike.cancel()
         with suppress(asyncio.CancelledError, aiohttp.ClientError):
             await strike
 
-    async def _strike(self) -> None:
+    async def _strike(self, symbol: str) -> None:
         """The great ones all the time, and one small one after the other."""
         async with asyncio.TaskGroup() as group:
             group.create_task(
@@ -117,7 +123,7 @@ class Chaos:
                     "burst", count=400, per_segment=10, per_second=200, symbol_ids=["BTCUSDT", "ETHUSDT"]
                 )
             )
-            await self.market.strike(self._next(), seconds=self.chance.choice([0.0, 0.3, 1.0]))
+            await self.market.strike(symbol, seconds=self.chance.choice([0.0, 0.3, 1.0]))
 
     def _next(self) -> str:
         self.struck.append(FRESH[len(self.struck)])
@@ -151,7 +157,7 @@ async def season(chaos: Chaos, kills: int) -> None:
     found = await chaos.aftermath()
     books.check(found, chaos.hooks, ENDPOINTS)
     episodes = books.check_strikes(found, chaos.struck)
-    assert episodes >= kills // 2
+    assert episodes >= kills // 4, "too few were struck for this to show anything"
     states = sum(map(len, found.revisions.values()))
     sys.stdout.write(f"\n{chaos.run}, {episodes} episodes of {len(chaos.struck)} struck, ")
     sys.stdout.write(f"{states} states, {len(found.deliveries)} deliveries\n")
