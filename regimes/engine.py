@@ -20,6 +20,7 @@ from regimes.features.base import (
     Reading,
     Replayable,
     Universe,
+    longest,
 )
 from regimes.features.deferred import Joined
 from regimes.features.latest import Latest
@@ -159,12 +160,7 @@ class Engine:
 
     def needs(self) -> tuple[Need, ...]:
         """The history to ask for: for each kind and bar length the longest span that any feature wants."""
-        spans: dict[tuple[Any, str | None], int] = {}
-        for feature in self.features:
-            for need in feature.warmup():
-                key = (need.kind, need.timeframe)
-                spans[key] = max(spans.get(key, 0), need.span_ms)
-        return tuple(Need(kind, span, timeframe) for (kind, timeframe), span in spans.items())
+        return tuple(longest(need for feature in self.features for need in feature.warmup()))
 
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Final
 
@@ -13,7 +14,7 @@ import structlog
 
 from regimes.clock import Clock
 from regimes.errors import VenueError
-from regimes.features.base import Need
+from regimes.features.base import Need, longest
 from regimes.feeds.cache import SCHEMA, CandleCache, join, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
 from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
@@ -119,7 +120,7 @@ class Warmup:
 
     async def fetch(self, needs: Iterable[Need]) -> None:
         """Get everything the needs ask for, in parallel within the venues' limits."""
-        parts = list(self._parts(_longest(needs)))
+        parts = list(self._parts(longest(needs)))
         self._total = len(parts)
         funded = [source for need, _, source in parts if need.kind == "funding"]
         intervals = await _intervals(funded[0].rest) if funded else None
@@ -140,7 +141,7 @@ class Warmup:
         for need in needs:
             source = {"candle": self._candles, "funding": self._funding}.get(need.kind)
             if source is not None:
-                yield from ((need, symbol, source) for symbol in source.market_ids)
+                yield from ((need, symbol, source) for symbol in islice(source.market_ids, need.symbols))
 
     async def _part(
         self, need: Need, symbol: str, source: Source, intervals: Mapping[str, float] | None
@@ -276,16 +277,6 @@ async def _intervals(rest: Rest) -> Mapping[str, float] | None:
     except (RestFailedError, VenueError) as error:
         _log.warning("funding_intervals_unknown", error=str(error), instead="spacing of settlements")
         return None
-
-
-def _longest(needs: Iterable[Need]) -> list[Need]:
-    """One need for each kind and timeframe: the longest."""
-    longest: dict[tuple[DataKind, str | None], Need] = {}
-    for need in needs:
-        key = (need.kind, need.timeframe)
-        if key not in longest or need.span_ms > longest[key].span_ms:
-            longest[key] = need
-    return list(longest.values())
 
 
 def _told(short: Shortfall, clock: Clock) -> dict[str, object]:

@@ -188,6 +188,7 @@ class Pipeline:
             self.clock,
             self.settings.storage.cache_dir.expanduser(),
             seen_until_ms=seen_until_ms,
+            needs=self._engine.needs(),
         )
         return self._feed, self._engine
 

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from regimes.windows.bars import IntArray
+
 LARGEST_CENTS: Final = 10**12
 """No single amount may be larger (10 B USD), so that no sum can leave 64 bits."""
 _COMPACT_FROM: Final = 1024
@@ -153,6 +155,11 @@ class EventWindow:
             head = bisect_right(times, times[place] - span_ms, head, place)
             sums.append(gross[place + 1] - gross[head])
         return first, sums
+
+    def times_ms(self, from_ms: int, end_ms: int) -> IntArray:
+        """When each amount came, from one time on up to another."""
+        first, last = (bisect_right(self._times, ts_ms - 1) for ts_ms in (from_ms, end_ms))
+        return np.array(self._times[max(first, self._heads[-1]) : last], dtype=np.int64)
 
     def since(self, ts_ms: int) -> int:
         """Cents at or after a time, as far as the longest span reaches."""

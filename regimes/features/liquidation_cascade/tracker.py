@@ -8,6 +8,7 @@ from regimes.events import Event, Phase
 from regimes.features.base import Status
 from regimes.features.latch import Episode
 from regimes.features.liquidation_cascade.baseline import Baseline
+from regimes.features.liquidation_cascade.chains import HourlyChains
 from regimes.features.liquidation_cascade.peak import Peak
 from regimes.features.liquidation_cascade.rules import Rules
 from regimes.maths import cascade
@@ -34,6 +35,7 @@ class Tracker:
         self.window = EventWindow((rules.intensity_ms, *_VELOCITY_SPANS_MS), capacity)
         self.baseline = Baseline(rules.hours_needed)
         self.burst = Burst()
+        self.chains = HourlyChains(symbol)
         self.episode = Episode(alert_from=rules.alert_from)
         self.episode_cents = 0
         self.relative_peak: int | None = None
