@@ -73,10 +73,17 @@ class BinanceFeed:
     async def open(self) -> None:
         """Reach the venues, compare clocks, check the symbols.
 
-        Raises ConfigError for a symbol no venue has, VenueError when every venue refuses us. A venue that cannot be
-        reached for now is tried again by `run`.
+        Raises ConfigError for a symbol no venue has, VenueError when every venue refuses us; then everything is closed.
+        A venue that cannot be reached for now is tried again by `run`.
         """
         self._opened = True
+        try:
+            await self._reach_venues()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _reach_venues(self) -> None:
         async with asyncio.TaskGroup() as group:
             for venue in self._venues.values():
                 group.create_task(venue.try_load())

@@ -3,11 +3,11 @@ import { get } from "./api.js";
 import { startPage } from "./bar.js";
 import { card } from "./cards.js";
 import { outcome } from "./dialog.js";
-import { arrange, badge, byId, h, localTime, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { arrange, badge, byId, h, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
 import { market, now, symbols, takeFeatures, takeLiquidations, view } from "./store.js";
 import { levelOf, tell } from "./truth.js";
-import { isNumber, number, price, usd } from "./words.js";
+import { isNumber, localTime, number, price, usd } from "./words.js";
 import { whenReady } from "./waiting.js";
 
 const SHOWN = 60;

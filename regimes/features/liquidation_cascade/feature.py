@@ -243,16 +243,17 @@ class LiquidationCascade(Feature):
     def _facts(self, tracker: Tracker) -> "_Facts":
         """All that a reading follows from, as it is now."""
         window, levels = tracker.window, self._levels.get(tracker.symbol)
+        sums = window.sums()
         return _Facts(
             self._now_ms,
             self._coverage.view(tracker.symbol, self._now_ms),
             window.newest_ms,
-            window.sums(),
+            sums,
             window.long_cents(),
             len(window),
             window.largest_cents(),
             window.dropped,
-            tracker.severity_relative(),
+            tracker.severity_relative(sums),
             tracker.episode.started_ms,
             *(self._breadths() if levels is None else (0, 0)),
             tracker.burst.seen(self._now_ms),
