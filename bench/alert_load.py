@@ -186,7 +186,10 @@ def _bases(data_dir: Path) -> Table:
     table = Table("cascade_basis", "cascade_relative_severity", *scales, title="Cascades a week by basis")
     markets = [ParquetSource(data_dir, scale=scale) for scale in scales.values()]
     replays: dict[int | None, list[Replay]] = {}
-    for basis, least in (("absolute", 5), *((basis, n) for basis in ("both", "relative") for n in (5, 4, 3))):
+    for basis, least in (
+        ("absolute", 5),
+        *((basis, n) for basis in ("both", "burst", "relative") for n in (5, 4, 3)),
+    ):
         events_from = least if basis == "relative" else None
         if events_from not in replays:
             chosen = {"liquidation": {"alert_from_relative": events_from}}

@@ -11,7 +11,7 @@ import pytest
 from regimes.engine import QUIET, SNAPSHOT_VERSION, Engine, Outcome
 from regimes.errors import DataError
 from regimes.events import EventType, Phase
-from regimes.features.base import Feature, Need, Universe
+from regimes.features.base import Feature, Need, Universe, longest
 from regimes.features.correlation_engine import CorrelationEngine, CorrelationSettings
 from regimes.intake import Reason
 from regimes.observations import Candle, FeedGap, Liquidation, Observation, Tick
@@ -136,6 +136,12 @@ def test_readings_are_there_from_the_start() -> None:
 def test_needs_are_the_longest_of_each_kind() -> None:
     needs = Engine.build(ALL, UNIVERSE).needs()
     assert set(needs) == {Need("candle", 889 * HOUR_MS, "1h"), Need("funding", HOUR_MS)}
+
+
+def test_a_need_of_some_symbols_grows_to_the_most_and_is_for_all_where_any_is() -> None:
+    few, more = Need("candle", 2 * HOUR_MS, "1m", 2), Need("candle", HOUR_MS, "1m", 6)
+    assert longest([few, more]) == [Need("candle", 2 * HOUR_MS, "1m", 6)]
+    assert longest([few, Need("candle", HOUR_MS, "1m")]) == [Need("candle", 2 * HOUR_MS, "1m")]
 
 
 def test_settings_reach_their_feature_by_section() -> None:

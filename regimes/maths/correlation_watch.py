@@ -9,15 +9,15 @@ from regimes.maths.stats import FloatArray, IntArray
 
 FREEDOM: Final = 4.0
 """Degrees of freedom of the bivariate t."""
-SHIFT: Final = 0.9
+SHIFT: Final = 1.1
 """By how much Fisher's z of the correlation has changed in a break."""
-THRESHOLDS: Final = np.array([[6.7], [17.8]])
+THRESHOLDS: Final = np.array([[6.4], [14.2]])
 """Evidence for less and for more correlation, that BTC, ETH and SOL reached 0.9 and 0.1 times a pair and 30 days before
 2023: what is sought is what no longer moves together. See bench/signals/correlation.py."""
 TAIL: Final = 0.3
 """How much rarer more evidence was there: exp(-TAIL) for each unit."""
 _SHIFT_R: Final = float(np.tanh(SHIFT))
-_VOLATILITY_HOURS: Final = 24.0
+_VOLATILITY_HOURS: Final = 12.0
 _NORMAL_HOURS: Final = 720.0
 _LAG_HOURS: Final = 24
 _NEEDED_HOURS: Final = 500

@@ -36,6 +36,13 @@ def test_a_second_version_with_other_values_is_passed_on_so_that_the_conflict_is
     assert bars.wants(bar(0, close=1.01))
 
 
+def test_where_only_closed_bars_are_asked_for_unfinished_ones_are_not_wanted() -> None:
+    bars = BarAccount(["BTC/USDT"], "1h", NOW, closed_only=True)
+    assert not take(bars, bar(0, closed=False))
+    assert take(bars, bar(0))
+    assert not take(bars, bar(1, timeframe="1m"))
+
+
 def test_an_unfinished_state_of_a_finished_bar_is_not_wanted() -> None:
     bars = account()
     assert take(bars, bar(0, closed=False))
