@@ -18,6 +18,7 @@ PARTS: Final = {
     "regimes": "p_persist_24h, seasonal volume",
     "funding": "p_revert_24h, p_revert_72h",
     "correlation": "correlations that break",
+    "leadership": "who moves first, by minutes",
     "cascade": "bursts of liquidations, in a simulated market",
 }
 FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/forecast_frozen.py"

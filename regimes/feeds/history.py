@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Final
 
@@ -13,17 +14,18 @@ import structlog
 
 from regimes.clock import Clock
 from regimes.errors import VenueError
-from regimes.features.base import Need
+from regimes.features.base import Need, longest
 from regimes.feeds.cache import SCHEMA, CandleCache, join, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
 from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
 from regimes.observations import Candle, DataKind, FundingRate, Observation
-from regimes.timeframe import WEEK_MS, bar_open, to_ms
+from regimes.timeframe import HOUR_MS, bar_open, to_ms
 
 _log = structlog.get_logger()
 
 # With hundreds of symbols the limit on funding requests lasts minutes; the rest of them is asked for while live.
 _FUNDING_WAIT_S: Final = 10.0
+_AT_A_TIME: Final = 10_000
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class Warmup:
 
     async def fetch(self, needs: Iterable[Need]) -> None:
         """Get everything the needs ask for, in parallel within the venues' limits."""
-        parts = list(self._parts(_longest(needs)))
+        parts = list(self._parts(longest(needs)))
         self._total = len(parts)
         funded = [source for need, _, source in parts if need.kind == "funding"]
         intervals = await _intervals(funded[0].rest) if funded else None
@@ -139,7 +141,7 @@ class Warmup:
         for need in needs:
             source = {"candle": self._candles, "funding": self._funding}.get(need.kind)
             if source is not None:
-                yield from ((need, symbol, source) for symbol in source.market_ids)
+                yield from ((need, symbol, source) for symbol in islice(source.market_ids, need.symbols))
 
     async def _part(
         self, need: Need, symbol: str, source: Source, intervals: Mapping[str, float] | None
@@ -231,14 +233,17 @@ class Warmup:
         ]
         if not times:
             return
-        # Week by week, so that only a week exists as objects at a time.
-        for start_ms in range(min(times), max(times) + 1, WEEK_MS):
-            week = [
-                *self._candles_in(start_ms, start_ms + WEEK_MS),
-                *self._rates_in(start_ms, start_ms + WEEK_MS),
+        # Some thousand at a time, so that no more exist as objects: what is made between objects that stay keeps
+        # their memory from going back.
+        symbols = max(1, len({bars.symbol for bars in self._bars}))
+        span_ms = max(1, _AT_A_TIME // symbols) * HOUR_MS
+        for start_ms in range(min(times), max(times) + 1, span_ms):
+            span = [
+                *self._candles_in(start_ms, start_ms + span_ms),
+                *self._rates_in(start_ms, start_ms + span_ms),
             ]
-            week.sort(key=itemgetter(0))
-            yield from map(itemgetter(1), week)
+            span.sort(key=itemgetter(0))
+            yield from map(itemgetter(1), span)
 
     def _candles_in(self, from_ms: int, to_end_ms: int) -> Iterator[tuple[int, Observation]]:
         for bars in self._bars:
@@ -272,16 +277,6 @@ async def _intervals(rest: Rest) -> Mapping[str, float] | None:
     except (RestFailedError, VenueError) as error:
         _log.warning("funding_intervals_unknown", error=str(error), instead="spacing of settlements")
         return None
-
-
-def _longest(needs: Iterable[Need]) -> list[Need]:
-    """One need for each kind and timeframe: the longest."""
-    longest: dict[tuple[DataKind, str | None], Need] = {}
-    for need in needs:
-        key = (need.kind, need.timeframe)
-        if key not in longest or need.span_ms > longest[key].span_ms:
-            longest[key] = need
-    return list(longest.values())
 
 
 def _told(short: Shortfall, clock: Clock) -> dict[str, object]:

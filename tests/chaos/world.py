@@ -207,10 +207,10 @@ class Service:
         assert more(), f"ended without saying {event!r} again:\n{''.join(self.noise)}"
         return self.heard(event, **fields)[seen]
 
-    async def is_live(self) -> None:
+    async def is_live(self, *, within_s: float = 100.0) -> None:
         """Wait until liquidations flow and are judged."""
-        await self.says("stream_connected", within_s=100, line=READY)
-        await self.says("warmed_up", within_s=100)
+        await self.says("stream_connected", within_s=within_s, line=READY)
+        await self.says("warmed_up", within_s=within_s)
 
     def heard(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """Lines of the log so far."""
@@ -220,6 +220,10 @@ class Service:
         """End it as a power cut would."""
         self.process.kill()
         await self.process.wait()
+        await self._reading
+
+    async def all_said(self) -> None:
+        """Wait until everything it said has been read; it ends meanwhile."""
         await self._reading
 
     async def stop(self, *, within_s: float = 15.0) -> int:
