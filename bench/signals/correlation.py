@@ -1,13 +1,15 @@
 """How soon a correlation that breaks is noticed, at one false alarm a pair in 30 days: simulated breaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from bench.signals.correlation_peers import EVERY, change_gain, page_hinkley, page_hinkley_bound
 from bench.signals.market import spot_candles
+from bench.signals.peers import installed
 from bench.signals.score import Row
 from regimes.maths.correlation_watch import CorrelationWatch
 from regimes.maths.stats import FloatArray
@@ -19,6 +21,8 @@ MONTH: Final = 720
 WARM: Final = 900
 AFTER: Final = 96
 PAIRS: Final = 150
+FEW: Final = 12
+GAIN_UNIT: Final = 10.0
 
 
 class World(msgspec.Struct, frozen=True):
@@ -127,10 +131,27 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
     return f"simulated, and {candles.day(at)} to {candles.day(candles.hours - 1)}", rows
 
 
+def _libraries(quiet: FloatArray) -> dict[str, tuple[Callable[[FloatArray], FloatArray], float]]:
+    """Detectors of libraries that are installed, each with its bound of one alarm a pair and 30 days; on FEW pairs, as they are slow."""
+    found: dict[str, tuple[Callable[[FloatArray], FloatArray], float]] = {}
+    few = quiet[:, :, :FEW]
+    if installed("river"):
+        bound = page_hinkley_bound(few)
+        found["Page-Hinkley, river"] = (lambda returns: page_hinkley(returns, bound), 1.0)
+    if installed("ruptures"):
+        found["one change in 168 h, ruptures"] = (_gain, bound_of(_gain(few)))
+    return found
+
+
+def _gain(returns: FloatArray) -> FloatArray:
+    return change_gain(returns, WARM - EVERY) / GAIN_UNIT
+
+
 def _world(prefix: str, world: World, breaks: Sequence[tuple[float, tuple[float, float]]]) -> list[Row]:
     rng = np.random.default_rng(5)
     quiet = simulate(rng, world, 4_000, 30)
     own, plain = (bound_of(way(quiet)) for way in (strengths, fisher_24h))
+    libraries = _libraries(quiet)
     rows = [Row(f"{prefix}bound of one false alarm a month, over the shipped one", own, None, {}, None)]
     for broken, asked in breaks:
         after = simulate(rng, world, WARM + AFTER, PAIRS, broken)
@@ -138,6 +159,7 @@ def _world(prefix: str, world: World, breaks: Sequence[tuple[float, tuple[float,
         peers = {
             "at the shipped bound": delays(strength, 1.0),
             "Fisher's z of 24 h": delays(fisher_24h(after), plain),
+            **{name: delays(way(after[:, :, :FEW]), bound) for name, (way, bound) in libraries.items()},
         }
         medians = {name: float(np.median(hours)) for name, hours in peers.items()}
         what = f"{prefix}hours to notice {NORMAL} -> {broken:g}, median"

@@ -3,11 +3,11 @@ import { get } from "./api.js";
 import { startPage } from "./bar.js";
 import { card } from "./cards.js";
 import { outcome } from "./dialog.js";
-import { arrange, badge, byId, h, localTime, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { arrange, badge, byId, h, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
 import { market, now, symbols, takeFeatures, takeLiquidations, view } from "./store.js";
 import { levelOf, tell } from "./truth.js";
-import { isNumber, number, price, usd } from "./words.js";
+import { isNumber, localTime, number, price, usd } from "./words.js";
 import { whenReady } from "./waiting.js";
 
 const SHOWN = 60;
@@ -139,12 +139,13 @@ function liquidationTape() {
   const empty = h("p", { class: "quiet" }, "None seen yet. Each liquidation appears here the moment it is published.");
   const head = ["Time", "Symbol", "Closed", "Price", "Size"].map((each, at) => h("th", { scope: "col", class: at > 2 ? "number" : null }, each));
   const table = h("table", { class: "tape" }, h("caption", { class: "unseen" }, "Liquidations, newest first"), h("thead", {}, h("tr", {}, head)), body);
-  const node = h("section", { class: "panel", id: "tape", "aria-labelledby": "tape-title" }, h("header", {}, h("h2", { id: "tape-title" }, "Liquidations")), empty,
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Liquidations" }, table));
+  const list = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Liquidations", hidden: true }, table);
+  const node = h("section", { class: "panel", id: "tape", "aria-labelledby": "tape-title" }, h("header", {}, h("h2", { id: "tape-title" }, "Liquidations")), empty, list);
   const rows = new WeakMap();
   const draw = (symbol) => {
     const shown = market.tape.filter((each) => symbol === EVERYTHING || each.symbol === symbol).slice(0, SHOWN);
     empty.hidden = shown.length > 0;
+    list.hidden = !empty.hidden;
     arrange(body, shown.map((each) => {
       if (!rows.has(each)) rows.set(each, tapeRow(each));
       return rows.get(each);

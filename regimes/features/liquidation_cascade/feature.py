@@ -17,6 +17,7 @@ from regimes.features.liquidation_cascade.settings import CascadeSettings
 from regimes.features.liquidation_cascade.tracker import Tracker
 from regimes.maths import cascade
 from regimes.maths.burst import Seen
+from regimes.maths.hawkes import Chains
 from regimes.maths.zones import Zone
 from regimes.observations import (
     MARKET,
@@ -199,11 +200,11 @@ class LiquidationCascade(Feature):
                 continue
             if tracker.dirty or tracker.is_due(self._now_ms):
                 event = self._step(tracker, is_tick=True)
-                facts = self._facts(tracker)
-                tracker.dirty, tracker.status = False, self._status(tracker.symbol, facts.view)[0]
-                told.append((tracker, facts))
+                view = self._coverage.view(tracker.symbol, self._now_ms)
+                tracker.dirty, tracker.status = False, self._status(tracker.symbol, view)[0]
+                told += [] if self.quiet else [(tracker, self._facts(tracker))]
                 events += [event] if event is not None else []
-        return Output(self._deferred(told) if told and not self.quiet else [], events)
+        return Output(self._deferred(told) if told else [], events)
 
     def _deferred(self, told: Sequence[tuple[Tracker, "_Facts"]]) -> Deferred:
         symbols = [tracker.symbol for tracker, _ in told]
@@ -242,19 +243,21 @@ class LiquidationCascade(Feature):
     def _facts(self, tracker: Tracker) -> "_Facts":
         """All that a reading follows from, as it is now."""
         window, levels = tracker.window, self._levels.get(tracker.symbol)
+        sums = window.sums()
         return _Facts(
             self._now_ms,
             self._coverage.view(tracker.symbol, self._now_ms),
             window.newest_ms,
-            window.sums(),
+            sums,
             window.long_cents(),
             len(window),
             window.largest_cents(),
             window.dropped,
-            tracker.severity_relative(),
+            tracker.severity_relative(sums),
             tracker.episode.started_ms,
             *(self._breadths() if levels is None else (0, 0)),
             tracker.burst.seen(self._now_ms),
+            None if levels is None else tracker.chains.at(self._now_ms, window),
             levels.open_interest_usd(self._now_ms) if levels is not None else 0.0,
             levels.around() if levels is not None else None,
         )
@@ -324,6 +327,7 @@ class _Facts(NamedTuple):
     breadth: int
     burst_breadth: int
     burst: Seen | None
+    chains: Chains | None
     open_interest_usd: float
     zones: Callable[[], tuple[list[Zone], list[Zone]]] | None
 
@@ -352,6 +356,7 @@ def _numbers(rules: Rules, facts: _Facts) -> dict[str, Any]:
         "is_lower_bound": throttled or facts.view.observed_ms < DAY_MS or facts.dropped > 0,
         "dropped": facts.dropped,
         **_burst(facts.burst),
+        **_chains(facts.chains),
     }
 
 
@@ -365,6 +370,12 @@ def _burst(seen: Seen | None) -> dict[str, Any]:
         "burst_confidence": seen.confidence,
         "branching_ratio": seen.branching_ratio,
     }
+
+
+def _chains(found: Chains | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"branching_ratio_fitted": found.branching_ratio, "branching_half_life_s": found.half_life_s}
 
 
 def _dominant(long_cents: int, short_cents: int) -> Dominance | None:
