@@ -22,7 +22,10 @@ ROOT: Final = Path(__file__).parent.parent
 COPIED: Final = ("regimes", "tests", "bench", "config", "static", "docs", "pyproject.toml", "README.md")
 ROOMS: Final = {
     "maths": ("regimes/maths", ("tests/maths", "tests/features")),
-    "policy": ("regimes/alerting/policy.py", ("tests/alerting/test_policy.py",)),
+    "policy": (
+        "regimes/alerting/policy.py",
+        ("tests/alerting/test_policy.py", "tests/alerting/test_policy_bounds.py"),
+    ),
 }
 LONGEST_S: Final = 300
 _forks = get_context("forkserver")
