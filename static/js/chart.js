@@ -77,6 +77,7 @@ export class Chart {
     this.#key = key;
     this.#isFitted = false;
     this.#bars = [];
+    this.#headless("Reading the bars …");
     this.#load();
   }
 
@@ -90,7 +91,7 @@ export class Chart {
       this.#bars = bars;
       this.#quote();
       this.#draw();
-      if (!bars.length) this.#headless();
+      if (!bars.length) this.#headless("No bars yet: they come with the history.");
     } catch (error) {
       if (!this.#bars.length) setText(this.readout, `No bars: ${error.message}`);
     } finally {
@@ -266,10 +267,10 @@ export class Chart {
     this.#head(last);
   }
 
-  #headless() {
+  #headless(why) {
     setText(this.title.name, `${this.symbol} · ${this.timeframe}`);
     for (const part of [this.title.price, this.title.moved]) setText(part, "");
-    setText(this.readout, "No bars yet: they come with the history.");
+    setText(this.readout, why);
   }
 
   #head(last) {
