@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.signals.market import spot_candles
+from bench.signals.peers import lacking
 from bench.signals.score import Row
 
 DATA: Final = Path(__file__).parents[2] / "../shared/data"
@@ -43,6 +44,10 @@ def main(
         _fit(data)
         return
     console = Console(width=None if Console().is_terminal else 150)
+    if absent := lacking():
+        console.print(
+            f"Not installed, so not compared with: {', '.join(absent)}. The extra `bench` brings them."
+        )
     for name in [only] if only else PARTS:
         if name not in PARTS:
             raise typer.BadParameter(f"{name}: choose of {', '.join(PARTS)}")

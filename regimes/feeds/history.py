@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -19,7 +19,7 @@ from regimes.feeds.cache import SCHEMA, CandleCache, join, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
 from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
 from regimes.observations import Candle, DataKind, FundingRate, Observation
-from regimes.timeframe import HOUR_MS, bar_open, to_ms
+from regimes.timeframe import bar_open, to_ms
 
 _log = structlog.get_logger()
 
@@ -70,10 +70,9 @@ class _Bars(msgspec.Struct, frozen=True):
         return cls(rest.venue, symbol, timeframe, table)
 
     @property
-    def ends(self) -> tuple[int, ...]:
-        """When the oldest and the newest bar ended; nothing where there are none."""
-        step = to_ms(self.timeframe)
-        return tuple(int(row[0]) + step for row in self.table[[0, -1]]) if len(self.table) else ()
+    def ends(self) -> npt.NDArray[np.int64]:
+        """When each bar ended."""
+        return self.table[:, 0].astype(np.int64) + to_ms(self.timeframe)
 
     def ending(self, from_ms: int, end_ms: int) -> Iterator[tuple[int, Candle]]:
         """Those that end in a span, each with its end."""
@@ -228,22 +227,19 @@ class Warmup:
 
     def observations(self) -> Iterator[Observation]:
         """All history, in order of the moment each datum was known: a candle's end, a settlement's time."""
-        times = [time for bars in self._bars for time in bars.ends] + [
-            rate.ts_ms for rate in self._settlements
-        ]
-        if not times:
-            return
         # Some thousand at a time, so that no more exist as objects: what is made between objects that stay keeps
         # their memory from going back.
-        symbols = max(1, len({bars.symbol for bars in self._bars}))
-        span_ms = max(1, _AT_A_TIME // symbols) * HOUR_MS
-        for start_ms in range(min(times), max(times) + 1, span_ms):
-            span = [
-                *self._candles_in(start_ms, start_ms + span_ms),
-                *self._rates_in(start_ms, start_ms + span_ms),
-            ]
+        times = self._times()
+        bounds = np.unique(np.append(times[::_AT_A_TIME], times[-1:] + 1))
+        for start_ms, end_ms in pairwise(bounds.tolist()):
+            span = [*self._candles_in(start_ms, end_ms), *self._rates_in(start_ms, end_ms)]
             span.sort(key=itemgetter(0))
             yield from map(itemgetter(1), span)
+
+    def _times(self) -> npt.NDArray[np.int64]:
+        """When each datum was known, in order."""
+        rates = np.array([rate.ts_ms for rate in self._settlements], dtype=np.int64)
+        return np.sort(np.concatenate([rates, *(bars.ends for bars in self._bars)]))
 
     def _candles_in(self, from_ms: int, to_end_ms: int) -> Iterator[tuple[int, Observation]]:
         for bars in self._bars:

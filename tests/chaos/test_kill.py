@@ -105,8 +105,9 @@ class Chaos:
         symbol = self._next()
         strike = asyncio.create_task(self._strike(symbol))
         if self.chance.random() < 0.5:
-            # Around the decision and the first messages, however slow the machine is.
-            await service.says("market_event", within_s=PATIENCE_S, symbol=symbol)
+            # Around the decision and the first messages, unless the strike fell into a gap of the stream.
+            with suppress(TimeoutError):
+                await service.says("market_event", within_s=20, symbol=symbol)
             await asyncio.sleep(self.chance.uniform(0.0, 0.5))
         else:
             await asyncio.sleep(self.chance.uniform(0.0, 2.0))

@@ -254,7 +254,7 @@ def _matches(line: dict[str, Any], event: str, fields: Mapping[str, Any]) -> boo
     return line.get("event") == event and all(line.get(name) == value for name, value in fields.items())
 
 
-def start(folder: Path, variables: Mapping[str, str]) -> Service:
+def start(folder: Path, variables: Mapping[str, str], program: Sequence[str] = ("regimes", "run")) -> Service:
     """Start the service in `folder` with nobody's settings but these."""
     kept = {
         name: value
@@ -262,13 +262,15 @@ def start(folder: Path, variables: Mapping[str, str]) -> Service:
         if not name.startswith(("REGIMES", "BINANCE", "LOG_", "WEBHOOK", "DB_URL"))
     }
     environ = {**kept, "HOME": str(folder), **variables}
-    return Service(Child(("regimes", "run"), folder=folder, environ=environ, read=STDERR))
+    return Service(Child(program, folder=folder, environ=environ, read=STDERR))
 
 
 @asynccontextmanager
-async def service(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[Service]:
+async def service(
+    folder: Path, variables: Mapping[str, str], program: Sequence[str] = ("regimes", "run")
+) -> AsyncIterator[Service]:
     """Run the service; killed at the end of the block if it is still there."""
-    running = start(folder, variables)
+    running = start(folder, variables, program)
     try:
         yield running
     finally:
