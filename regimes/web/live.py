@@ -163,6 +163,13 @@ class Live:
         """The state of the market; None while the program starts."""
         return None if self._source.engine is None else msgspec.convert(self.summary(), Market)
 
+    def judged(self) -> Market | None:
+        """The state of the market once a signal has a value or alerts; before that, NORMAL would be a guess."""
+        market = self.market()
+        if market is None or market.state != "NORMAL":
+            return market
+        return market if any(reading.ready for reading in self.engine.latest.values()) else None
+
     def status(self, *, closing: bool = False, conflated: int = 0, delayed_events: int = 0) -> Status:
         """How live everything is."""
         source = self._source

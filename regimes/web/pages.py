@@ -12,12 +12,13 @@ from regimes.clock import SystemClock
 from regimes.errors import StorageError
 from regimes.storage.base import Step
 from regimes.web.access import STATE_KEY, Access
+from regimes.web.first import why, with_market
 from regimes.web.guard import ADDRESS, COOKIE, PAGES, RIGHTS, Guard
 from regimes.web.live import Live
 from regimes.web.problem import ProblemError, problem
-from regimes.web.shapes import Ready, Session
+from regimes.web.shapes import Market, Ready, Session
 from regimes.web.source import WebSource
-from regimes.web.static import Asset, Assets
+from regimes.web.static import PAGE_FILES, Asset, Assets, asset_of
 
 _NEXT: Final = re.compile(r"/(realtime|deliveries)?(\?[A-Za-z0-9_=&%.,:~-]{0,200})?")
 _LONGEST_TOKEN: Final = 512
@@ -56,6 +57,7 @@ class Pages:
         self._guard = guard
         self._assets = assets
         self._real = SystemClock()
+        self._first: dict[tuple[str, ...], Asset] = {}
 
     async def file(self, request: web.Request) -> web.Response:
         """A page or one of its files."""
@@ -64,7 +66,18 @@ class Pages:
         asset = self._assets.get(request.path)
         if asset is None:
             return problem(404, "there is nothing here; /api/openapi.json lists what there is")
-        return send(request, asset)
+        market = self._live.judged() if request.path in PAGES else None
+        return send(request, asset if market is None else self._told(asset, market))
+
+    def _told(self, page: Asset, market: Market) -> Asset:
+        """A page that begins with the state of the market; made once for each."""
+        key = (page.etag, market.state, why(market))
+        if key not in self._first:
+            if len(self._first) >= len(PAGES):
+                self._first.clear()
+            body = with_market(page.body.decode("utf-8"), market).encode("utf-8")
+            self._first[key] = asset_of(PAGE_FILES["/"], body)
+        return self._first[key]
 
     async def sign_in_page(self, request: web.Request) -> web.Response:
         """The form."""

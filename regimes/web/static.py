@@ -65,7 +65,7 @@ class Assets:
             changed = tuple(self._files[part].stat().st_mtime_ns for part in parts)
             known = self._read.get(name)
             if known is None or known[0] != changed:
-                known = self._read[name] = (changed, _asset(name, self._body(name, parts)))
+                known = self._read[name] = (changed, asset_of(name, self._body(name, parts)))
         except OSError:
             return None
         return known[1]
@@ -108,7 +108,8 @@ def _short(body: bytes) -> bytes:
     return body
 
 
-def _asset(name: str, body: bytes) -> Asset:
+def asset_of(name: str, body: bytes) -> Asset:
+    """A file of this name as it is sent."""
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     gzipped = None
     if kind.startswith(_TEXT):

@@ -83,7 +83,7 @@ function grouped(names) {
   return [...groups].map(([signal, where]) => `${signal} (${where.join(", ")})`).join(", ");
 }
 
-/** Why the market is in its state, in one line. */
+/** Why the market is in its state, in one line; the service says the same before the scripts run. */
 export function marketWhy({ critical, warning }) {
   const parts = [critical?.length ? `critical: ${grouped(critical)}` : "", warning?.length ? `warning: ${grouped(warning)}` : ""].filter(Boolean);
   return parts.length ? parts.join(" · ") : "no signal alerts";

@@ -1,5 +1,6 @@
 """What the page says where a number is missing, in what order it says things, and what the chart is given to draw."""
 
+import html
 import re
 
 import pytest
@@ -91,6 +92,17 @@ def test_a_card_says_why_there_is_no_number(page: Page) -> None:
         page.evaluate(TAKE, ["BTC/USDT", key, patch])
         expect(card).to_contain_text(words)
     expect(card).to_contain_text("venue has no funding")
+
+
+def test_a_page_says_before_its_scripts_run_what_they_then_find(page: Page) -> None:
+    page.add_init_script(NO_LINE)
+    answer = page.goto("/")
+    assert answer is not None
+    first = re.search(r'id="summary">([^<]+)<', answer.text())
+    assert first is not None
+    expect(page.locator(".card").first).to_be_visible()
+    assert page.locator("#summary").text_content() == html.unescape(first[1])
+    assert re.match(r"Market CRISIS · critical: cascades \(|Market ACTIVE · ", html.unescape(first[1]))
 
 
 def test_the_matrix_names_who_leads_whom(page: Page) -> None:
