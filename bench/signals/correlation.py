@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from bench.signals.correlation_peers import EVERY, change_gain, page_hinkley, page_hinkley_bound
-from bench.signals.market import spot_candles
+from bench.signals.market import Candles, spot_candles
 from bench.signals.peers import installed
 from bench.signals.score import Row
-from regimes.maths.correlation_watch import CorrelationWatch
+from regimes.maths.correlation_watch import THRESHOLDS, CorrelationWatch
 from regimes.maths.stats import FloatArray
 from regimes.maths.volatility import log_returns
 
@@ -20,6 +20,11 @@ BREAKS: Final = ((0.6, (28.0, 18.0)), (0.4, (13.0, 9.0)), (0.0, (7.0, 5.0)))
 MONTH: Final = 720
 WARM: Final = 900
 AFTER: Final = 96
+KNOWN: Final = 2_000
+"""Hours before the span, so that what is usual is known."""
+YEARS_BEFORE: Final = 20_200
+"""Hours before the span in which all three were traded."""
+SHARES: Final = {"falls": 0.9, "rises": 0.1}
 PAIRS: Final = 150
 FEW: Final = 12
 GAIN_UNIT: Final = 10.0
@@ -117,18 +122,30 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
     rows = _world("", World(), BREAKS)
     rows += _world("scale that wanders: ", World(6.0, 0.3), BREAKS)
     candles = spot_candles(folder)
-    of = candles.rows(("BTC", "ETH", "SOL"))
     at = candles.place(start)
-    closes = candles.bars[3][of][:, at - 2_000 :]
-    watch = CorrelationWatch(3, np.array([0, 0, 1]), np.array([1, 2, 2]))
-    found = np.empty((closes.shape[1] - 1, 3))
-    for hour, returns in enumerate(log_returns(closes).T):
-        watch.step(returns)
-        found[hour] = watch.strength()
-    rows.append(
-        Row("alarms a pair and 30 days, BTC ETH SOL as recorded", alarms(found[1_100:], 1.0), None, {}, None)
-    )
+    before = recorded(candles, max(at - YEARS_BEFORE, 0), at)
+    found = recorded(candles, at - KNOWN, candles.hours)
+    for side, (what, a_month) in enumerate(SHARES.items()):
+        bound = bound_of(before[:, side], a_month)
+        rows.append(
+            Row(f"bound of {a_month:g} {what} a month before, over the shipped one", bound, None, {}, None)
+        )
+    of_falls = {"falls alone": alarms(found[KNOWN - WARM :, 0], 1.0)}
+    both = alarms(found[KNOWN - WARM :].max(axis=1), 1.0)
+    rows.append(Row("alarms a pair and 30 days, BTC ETH SOL as recorded", both, None, of_falls, None))
     return f"simulated, and {candles.day(at)} to {candles.day(candles.hours - 1)}", rows
+
+
+def recorded(candles: Candles, first: int, last: int) -> FloatArray:
+    """Evidence over the threshold, shape (hours, 2, pairs), that BTC, ETH and SOL move less, and more, alike than usual."""
+    of = candles.rows(("BTC", "ETH", "SOL"))
+    watch = CorrelationWatch(3, np.array([0, 0, 1]), np.array([1, 2, 2]))
+    returns = log_returns(candles.bars[3][of][:, first:last]).T
+    found = np.empty((len(returns), 2, 3))
+    for hour, now in enumerate(returns):
+        watch.step(now)
+        found[hour] = watch.arrays["evidence"] / THRESHOLDS + 0.0 * watch.strength()
+    return found
 
 
 def _libraries(quiet: FloatArray) -> dict[str, tuple[Callable[[FloatArray], FloatArray], float]]:

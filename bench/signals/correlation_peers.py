@@ -54,8 +54,8 @@ def change_gain(returns: FloatArray, first_hour: int) -> FloatArray:
     for pair in range(returns.shape[2]):
         for hour in range(first_hour, returns.shape[0], EVERY):
             window = scaled[hour - WINDOW + 1 : hour + 1, :, pair]
-            cost = CostNormal().fit(window)
-            split = Binseg(model="normal", min_size=12, jump=6).fit(window).predict(n_bkps=1)[0]
+            cost = CostNormal(add_small_diag=False).fit(window)
+            split = Binseg(custom_cost=cost, min_size=12, jump=6).fit(window).predict(n_bkps=1)[0]
             gain = cost.error(0, WINDOW) - cost.error(0, split) - cost.error(split, WINDOW)
             found[hour : hour + EVERY, pair] = gain
     return found

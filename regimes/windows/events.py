@@ -156,10 +156,14 @@ class EventWindow:
             sums.append(gross[place + 1] - gross[head])
         return first, sums
 
-    def times_ms(self, from_ms: int, end_ms: int) -> IntArray:
-        """When each amount came, from one time on up to another."""
+    def between(self, from_ms: int, end_ms: int) -> range:
+        """Places of what came from one time on up to another."""
         first, last = (bisect_right(self._times, ts_ms - 1) for ts_ms in (from_ms, end_ms))
-        return np.array(self._times[max(first, self._heads[-1]) : last], dtype=np.int64)
+        return range(max(first, self._heads[-1]), last)
+
+    def times_ms(self, places: range) -> IntArray:
+        """When these came."""
+        return np.array(self._times[places.start : places.stop], dtype=np.int64)
 
     def since(self, ts_ms: int) -> int:
         """Cents at or after a time, as far as the longest span reaches."""

@@ -135,6 +135,6 @@ async function readRecord({ event_type: type, track_record: known }, place) {
 
 function recordOf({ episodes, open, by_severity: severity, median_hours: hours }, days) {
   const grave = severity.CRITICAL ? `, ${percent(severity.CRITICAL / episodes, 0)} critical` : "";
-  const length = hours === null ? "" : `; half of them ended within ${number(hours, 1)} h`;
+  const length = hours === null ? "" : `; half of them ended within ${duration(hours * 3_600_000)}`;
   return `${episodes} of its kind in ${days} days${grave}, ${open} open${length}.`;
 }

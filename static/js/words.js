@@ -65,8 +65,8 @@ export function duration(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+  const [whole, unit, part, partUnit] = s < 86_400 ? [s / 3600, "h", (s % 3600) / 60, "min"] : [s / 86_400, "d", (s % 86_400) / 3600, "h"];
+  return `${Math.floor(whole)} ${unit}${part >= 1 ? ` ${Math.floor(part)} ${partUnit}` : ""}`;
 }
 
 /** SPOT_COOLING becomes "Spot cooling". */

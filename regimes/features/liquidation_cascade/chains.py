@@ -26,8 +26,8 @@ class HourlyChains:
     def at(self, now_ms: int, window: EventWindow) -> Chains | None:
         """The chains as of the last full hour; None while there are too few liquidations."""
         end_ms = (now_ms - self._minute_ms) // HOUR_MS * HOUR_MS + self._minute_ms
-        times_ms = window.times_ms(end_ms - SPAN_MS, end_ms)
-        if self._asked != (end_ms, len(times_ms)):
-            self._asked = (end_ms, len(times_ms))
-            self._found = fit(times_ms // 1000, -(-end_ms // 1000))
+        places = window.between(end_ms - SPAN_MS, end_ms)
+        if self._asked != (end_ms, len(places)):
+            self._asked = (end_ms, len(places))
+            self._found = fit(window.times_ms(places) // 1000, -(-end_ms // 1000))
         return self._found

@@ -86,10 +86,10 @@ class LiquidationCascade(Feature):
             case MarkPrice() if levels := self._levels.get(observation.symbol):
                 levels.marked(observation)
             case BookDepth() if levels := self._levels.get(observation.symbol):
-                self._trackers[observation.symbol].dirty |= levels.quoted(observation)
+                self._trackers[observation.symbol].untold |= levels.quoted(observation)
             case OpenInterest() if levels := self._levels.get(observation.symbol):
                 levels.held(observation)
-                self._trackers[observation.symbol].dirty = True
+                self._trackers[observation.symbol].untold = True
             case FeedGap(kind="liquidation"):
                 self._pass_over(observation)
                 self._coverage.gap(
@@ -191,19 +191,22 @@ class LiquidationCascade(Feature):
         if self._now_ms // MINUTE_MS != before_ms // MINUTE_MS:
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
-                tracker.dirty |= tracker.burst.alarm or tracker.status is not Status.OK
+                tracker.untold |= tracker.burst.alarm or tracker.status is not Status.OK
         if not self.quiet:
             self._refresh_zones()
         told, events = [], []
         for tracker in self._everyone():
             if self.quiet and tracker.is_idle and not len(tracker.window):
                 continue
-            if tracker.dirty or tracker.is_due(self._now_ms):
-                event = self._step(tracker, is_tick=True)
-                view = self._coverage.view(tracker.symbol, self._now_ms)
-                tracker.dirty, tracker.status = False, self._status(tracker.symbol, view)[0]
-                told += [] if self.quiet else [(tracker, self._facts(tracker))]
-                events += [event] if event is not None else []
+            moves = tracker.dirty or tracker.is_due(self._now_ms)
+            if not (moves or tracker.untold):
+                continue
+            if moves and (event := self._step(tracker, is_tick=True)) is not None:
+                events.append(event)
+            tracker.dirty = tracker.untold = False
+            view = self._coverage.view(tracker.symbol, self._now_ms)
+            tracker.status = self._status(tracker.symbol, view)[0]
+            told += [] if self.quiet else [(tracker, self._facts(tracker))]
         return Output(self._deferred(told) if told else [], events)
 
     def _deferred(self, told: Sequence[tuple[Tracker, "_Facts"]]) -> Deferred:
@@ -225,7 +228,7 @@ class LiquidationCascade(Feature):
         for symbol, levels in self._levels.items():
             if levels.due(self._now_ms):
                 levels.refresh(self._now_ms)
-                self._trackers[symbol].dirty = True
+                self._trackers[symbol].untold = True
 
     def _step(self, tracker: Tracker, *, is_tick: bool) -> Event | None:
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
@@ -237,7 +240,7 @@ class LiquidationCascade(Feature):
         blind = self._coverage.view(tracker.symbol, self._now_ms).blind
         event = tracker.step(self._now_ms, make, blind=blind, is_tick=is_tick)
         if event is not None:
-            self._market.dirty = True
+            self._market.untold = True
         return event
 
     def _facts(self, tracker: Tracker) -> "_Facts":

@@ -43,6 +43,9 @@ class Tracker:
         """Worst severity in dollars: below the alert's lowest where the episode is one against the usual alone."""
         self.status: Status | None = None
         self.dirty = True
+        """Whether something came that may move the episode."""
+        self.untold = True
+        """Whether something else changed that a reading says."""
         self._due_ms: int | None = 0
         self._peak = Peak()
         self._calm_since_ms: int | None = None
@@ -144,6 +147,7 @@ class Tracker:
             "present_cents": self.baseline.present_cents,
             "status": self.status,
             "dirty": self.dirty,
+            "untold": self.untold,
             "calm_since_ms": self._calm_since_ms,
             "spent_until_ms": self._spent_until_ms,
             "aftermath_cents": self._aftermath_cents,
@@ -159,7 +163,7 @@ class Tracker:
         self.relative_peak, self.dollar_peak = snapshot["relative_peak"], snapshot["dollar_peak"]
         self.baseline.restore(past, snapshot["present_cents"])
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
-        self.dirty = snapshot["dirty"]
+        self.dirty, self.untold = snapshot["dirty"], snapshot["untold"]
         self._calm_since_ms = snapshot["calm_since_ms"]
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
