@@ -24,8 +24,8 @@ class FailoverStorage(Store):
     """One of the two serves at a time, so a delivery is never handed out by both.
 
     on_state: told when the server goes away (since when, ms UTC) and when it serves again (None); must not raise.
-    on_taken: told when the server is back and another service has it by then: this one goes on in its spool, and
-    returns no more; must not raise.
+    on_taken: told when the server is back and another service has it, or had it meanwhile: this one goes on in its
+    spool, and returns no more; must not raise.
     retry_s: real seconds between attempts to return. mirror_s: how often what a restart needs is copied to the spool
     while the server is there, for a start without it. limit_bytes: a spool beyond this size takes no more
     liquidations and readings; events and deliveries it always takes.
@@ -162,21 +162,29 @@ class FailoverStorage(Store):
     async def _return(self) -> None:
         """Connect, let everything flow back, let the server serve. Raises where that does not succeed."""
         await self.primary.open()
+        passed = await self.primary.read(partial(spool.was_passed_over, spool_id=self._spool_id))
+        if passed and self._tending is not None:
+            raise StorageTakenError(
+                f"{self.primary.place} was used by another service meanwhile: start this one again, from what that one left"
+            )
+        send = partial(self._send_back, states=not passed)
         done = await self.primary.read(partial(spool.progress, spool_id=self._spool_id))
         while await self.local.read(partial(spool.count_waiting, after=done)) > spool.BATCH:
-            done = await self._send_back(await self.local.read(partial(spool.waiting, after=done)))
+            done = await send(await self.local.read(partial(spool.waiting, after=done)))
         # The last few while nothing new can come.
         async with self._gate:
             while entries := await self.local.read(partial(spool.waiting, after=done)):
-                done = await self._send_back(entries)
+                done = await send(entries)
+            await self.primary.write(partial(spool.begin_turn, spool_id=self._spool_id))
             self._memory, self._mirrored = await self.primary.read(memory.load), False
             await self.local.write(partial(spool.clear, spool_id=self._spool_id))
             self._turns += 1
             self.down_since_ms = None
             self._went_down.clear()
 
-    async def _send_back(self, entries: Sequence[spool.Entry]) -> int:
-        return await self.primary.write(partial(spool.receive, spool_id=self._spool_id, entries=entries))
+    async def _send_back(self, entries: Sequence[spool.Entry], *, states: bool) -> int:
+        batch = partial(spool.receive, spool_id=self._spool_id, entries=entries, states=states)
+        return await self.primary.write(batch)
 
     async def _tend(self) -> None:
         while True:

@@ -17,7 +17,7 @@ PATIENCE_S: Final = 5.0
 _STEP_S: Final = 0.1
 _LOCK: Final = 7_243_002
 _RULE: Final = (
-    "only one service may use a database: stop that one, or set DB_URL to another. "
+    "only one service may use a database: stop that one, or give this one a DB_URL and a storage.spool of its own. "
     "Commands may be used beside it"
 )
 
@@ -136,8 +136,10 @@ async def _patiently(locked: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
 
 
 async def _holder(connection: Any) -> str:
+    """Where it is connected from; no more than that where the server does not show other users' sessions."""
     holders = await connection.fetch(_HOLDER)
-    return " and ".join(f"{where} since {since:%Y-%m-%d %H:%M:%SZ}" for _, where, since in holders) or "it"
+    found = (f"{where} since {since:%Y-%m-%d %H:%M:%SZ}" for _, where, since in holders if since is not None)
+    return " and ".join(found) or "somewhere"
 
 
 async def _locked(file: int) -> bool:

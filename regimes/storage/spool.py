@@ -23,6 +23,8 @@ _PROGRESS: Final = (
     "INSERT INTO spool_progress (spool_id, seq) VALUES (?, ?) "
     "ON CONFLICT (spool_id) DO UPDATE SET seq = excluded.seq"
 )
+_TURN: Final = "turn"
+"""In the database that spools flow back to: how many turns services have had, and (with a spool's name) which was its last."""
 # Numbers go on where the cleared ones ended: they are never used twice. A newer state takes over the time of the
 # one it replaces, so that the oldest time tells when the other database went away.
 _KEEP: Final = (
@@ -95,11 +97,27 @@ async def progress(session: Session, spool_id: str) -> int:
     return int(found[0][0]) if found else 0
 
 
-async def receive(session: Session, spool_id: str, entries: Sequence[Entry]) -> int:
-    """Apply a batch and note how far it went, in one transaction; the number of the last."""
+async def begin_turn(session: Session, spool_id: str) -> None:
+    """Note that the service of this spool has the database from now on."""
+    turn = 1 + await progress(session, _TURN)
+    await session.run(_PROGRESS, _TURN, turn)
+    await session.run(_PROGRESS, f"{_TURN} {spool_id}", turn)
+
+
+async def was_passed_over(session: Session, spool_id: str) -> bool:
+    """Whether another service has had the database since that of this spool had it last."""
+    mine = await progress(session, f"{_TURN} {spool_id}")
+    return mine > 0 and mine != await progress(session, _TURN)
+
+
+async def receive(session: Session, spool_id: str, entries: Sequence[Entry], *, states: bool = True) -> int:
+    """Apply a batch and note how far it went, in one transaction; the number of the last.
+
+    states: also what the engine knew, which would undo what another service has stored since.
+    """
     done = await progress(session, spool_id)
     for seq, change in entries:
-        if seq > done:
+        if seq > done and (states or not isinstance(change, PutState)):
             await change.apply(session)
     last = max(done, entries[-1][0])
     await session.run(_PROGRESS, spool_id, last)

@@ -124,6 +124,12 @@ def test_what_no_longer_matters_is_forgotten_at_once_and_not_before() -> None:
         assert (len(memory.recent), len(memory.last), len(memory.messages)) == (recent, last, messages)
 
 
+def test_an_empty_digest_is_waited_for_by_nobody() -> None:
+    subject = policy(digest=True)
+    subject.decide(event(), START)
+    assert subject.due_ms(START) is None
+
+
 def test_a_digest_leaves_at_its_hour_names_two_hundred_and_counts_the_rest() -> None:
     subject = policy(digest=True, digest_hour_utc=8)
     day = START // DAY_MS * DAY_MS

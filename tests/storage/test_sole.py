@@ -196,6 +196,27 @@ async def test_a_service_that_comes_back_to_find_another_is_told_and_stays_away(
     assert await other.load_state() == {"engine": b"before"}
 
 
+async def test_a_service_whose_place_another_had_meanwhile_begins_anew_from_what_that_one_left(
+    cut: tuple[Cut, str], begin: Begin, clock: ScaledClock, tmp_path: Path
+) -> None:
+    service, direct = cut
+    await service.storage.commit(Step(state={"engine": b"before"}))
+    await service.way.cut(server_notices=True)
+    await service.watch.until_gone()
+    await service.storage.commit(Step(deliveries=[delivery()], state={"engine": b"away"}))
+    other = await begin(direct)
+    await other.commit(Step(state={"engine": b"newer"}))
+    await other.close()
+    await service.way.mend()
+    assert "by another service meanwhile" in str(await asyncio.wait_for(service.taken, 60))
+    await service.storage.close()
+    again = storage_for(direct, clock=clock, spool=tmp_path / "cut.db")
+    await again.open()
+    assert await again.load_state() == {"engine": b"newer"}
+    assert [d.id for d in await again.deliveries(event_id=None, status=None, limit=9)] == ["d1"]
+    await again.close()
+
+
 async def test_a_session_that_an_administrator_ends_is_noticed_though_nothing_is_written(
     cut: tuple[Cut, str],
 ) -> None:
