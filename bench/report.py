@@ -85,7 +85,7 @@ def _peers(report: Report) -> list[str]:
 def _cells(result: Result, peers: Sequence[str]) -> list[str]:
     return [
         result.what,
-        f"{_number(result.ours)} {result.unit}",
+        f"{number(result.ours)} {result.unit}",
         *(_beside(result, peer) for peer in peers),
         _aim(result),
         {True: "pass", False: "missed", None: ""}[result.passed],
@@ -114,7 +114,7 @@ def _beside(result: Result, peer: str) -> str:
     if peer not in result.peers:
         return ""
     value = result.peers[peer]
-    return f"{_number(value)} ({result.ratio(peer):.2f}x)" if value else _number(value)
+    return f"{number(value)} ({result.ratio(peer):.2f}x)" if value else number(value)
 
 
 def _aim(result: Result) -> str:
@@ -125,7 +125,8 @@ def _aim(result: Result) -> str:
     return f"<= {result.aim.most:g} {result.unit}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """As a table shows it: three digits or so."""
     if value and abs(value) < 10:
         return f"{value:.2f}"
     return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"

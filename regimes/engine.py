@@ -20,6 +20,7 @@ from regimes.features.base import (
     Reading,
     Replayable,
     Universe,
+    longest,
 )
 from regimes.features.deferred import Joined
 from regimes.features.foresight import Coming, Foreseen, foreseen
@@ -28,7 +29,7 @@ from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
-SNAPSHOT_VERSION: Final = 3
+SNAPSHOT_VERSION: Final = 4
 _HEADER: Final = "header"
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -100,9 +101,13 @@ class Engine:
         rejection = self.intake.admit(observation)
         if rejection is not None:
             return Outcome(rejected=rejection)
-        self.now_ms = max(self.now_ms, _event_time(observation))
-        if isinstance(observation, Candle) and not observation.closed:
-            return QUIET
+        if isinstance(observation, Candle):
+            # It tells of the time after it opened, never later than what it has seen.
+            self._pass(observation.open_ms)
+            if not observation.closed:
+                return QUIET
+        else:
+            self._pass(observation.ts_ms)
         outcome = QUIET
         for feature in self._routes.get(type(observation), ()):
             output = feature.update(observation)
@@ -143,7 +148,7 @@ class Engine:
     def skip_to(self, ts_ms: int) -> None:
         """Let time pass up to a Tick that can move nothing, as `due_ms` says, and of which no feature need hear."""
         if self.intake.admit(Tick(ts_ms)) is None:
-            self.now_ms = max(self.now_ms, ts_ms)
+            self._pass(ts_ms)
 
     def package(self, symbol: str, market: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Everything known of one symbol now, as JSON values; `ALL` is the market.
@@ -166,12 +171,7 @@ class Engine:
 
     def needs(self) -> tuple[Need, ...]:
         """The history to ask for: for each kind and bar length the longest span that any feature wants."""
-        spans: dict[tuple[Any, str | None], int] = {}
-        for feature in self.features:
-            for need in feature.warmup():
-                key = (need.kind, need.timeframe)
-                spans[key] = max(spans.get(key, 0), need.span_ms)
-        return tuple(Need(kind, span, timeframe) for (kind, timeframe), span in spans.items())
+        return tuple(longest(need for feature in self.features for need in feature.warmup()))
 
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""
@@ -207,6 +207,10 @@ class Engine:
                 raise DataError(f"engine snapshot: part {name} is missing; start without it")
             state[owner][key] = msgspec.msgpack.decode(parts[name])
         self._take_back({**header, "intake": state.pop(_INTAKE), "features": state})
+
+    def _pass(self, ts_ms: int) -> None:
+        if ts_ms > self.now_ms:  # noqa: PLR1730 (max takes twice as long, for each observation)
+            self.now_ms = ts_ms
 
     def _take_back(self, state: Mapping[str, Any]) -> None:
         if state["version"] != SNAPSHOT_VERSION:
@@ -267,11 +271,6 @@ def _joined(outcome: Outcome, output: Output) -> Outcome:
     if not output.readings:
         return Outcome(outcome.readings, events)
     return Outcome(Joined([outcome.readings, output.readings]), events)
-
-
-def _event_time(observation: Observation) -> int:
-    """The time an observation tells of, never later than what it has seen."""
-    return observation.open_ms if isinstance(observation, Candle) else observation.ts_ms
 
 
 def _routes(features: Sequence[Feature]) -> dict[type, tuple[Feature, ...]]:

@@ -19,6 +19,7 @@ from regimes.pipeline.alerts import Alerts, open_alerts
 from regimes.pipeline.live_source import LiveSource
 from regimes.pipeline.pipeline import only
 from regimes.pipeline.reload import Reload
+from regimes.storage.base import StorageTakenError
 from regimes.web.app import Beside, WebServer
 
 STOPS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -36,15 +37,22 @@ async def serve(
     """Run until SIGTERM or SIGINT; a second signal ends the process at once.
 
     read: reads the settings anew after SIGHUP; without it that signal is not heeded. learn: told what was read.
-    Raises ConfigError, StorageError when the database is of another version, VenueError when no venue will serve us,
-    and whatever a bug raises.
+    Raises ConfigError, StorageError when the database is of another version or another service has it, VenueError when
+    no venue will serve us, and whatever a bug raises.
     """
     stop = asyncio.Event()
+    taken: list[StorageTakenError] = []
+
+    def give_way(error: StorageTakenError) -> None:
+        log.error("database_taken", error=str(error))
+        taken.append(error)
+        stop.set()
+
     clock = clock or MarketClock()
     stop_on_signals(stop)
     log.info("starting", symbols=list(settings.symbols), timeframes=list(settings.timeframes))
     asked = asyncio.Event() if read is None else asked_by_hangups()
-    async with open_alerts(settings, clock) as alerts:
+    async with open_alerts(settings, clock, give_way) as alerts:
         log.info("endpoints", names=[endpoint.name for endpoint in alerts.endpoints])
         with recorder_of(settings, clock) as recorder:
             pipeline = Pipeline(settings, clock=clock, resume=await alerts.resume(), recorder=recorder)
@@ -53,6 +61,8 @@ async def serve(
             async with web_of(settings, clock, pipeline, alerts):
                 await run_together(pipeline, alerts, stop, reload)
     log.info("stopped", dropped=pipeline.queue.dropped.total())
+    if taken:
+        raise taken[0]
 
 
 async def run_together(

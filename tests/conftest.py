@@ -19,6 +19,11 @@ settings.register_profile("roaming", settings.get_profile("steady"), derandomize
 settings.load_profile("steady")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: many tests wait for sockets and clocks more than they work."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real recorded market data; the test is skipped where there is none."""

@@ -74,7 +74,7 @@ class FrameTarget:
             "binanceusdm",
             clock=clock,
             put=self._put,
-            bars=BarAccount(ids, "1h", START_MS),
+            bars={"1h": BarAccount(ids, "1h", START_MS)},
             funding=FundingAccount(ids, START_MS),
             liquidation_gaps=GapTeller("binanceusdm", "liquidation", clock, self._put),
         )

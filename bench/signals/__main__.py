@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.signals.market import spot_candles
+from bench.signals.peers import lacking
 from bench.signals.score import Row
 
 DATA: Final = Path(__file__).parents[2] / "../shared/data"
@@ -18,6 +19,7 @@ PARTS: Final = {
     "regimes": "p_persist_24h, seasonal volume",
     "funding": "p_revert_24h, p_revert_72h",
     "correlation": "correlations that break",
+    "leadership": "who moves first, by minutes",
     "cascade": "bursts of liquidations, in a simulated market",
 }
 FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/forecast_frozen.py"
@@ -42,6 +44,10 @@ def main(
         _fit(data)
         return
     console = Console(width=None if Console().is_terminal else 150)
+    if absent := lacking():
+        console.print(
+            f"Not installed, so not compared with: {', '.join(absent)}. The extra `bench` brings them."
+        )
     for name in [only] if only else PARTS:
         if name not in PARTS:
             raise typer.BadParameter(f"{name}: choose of {', '.join(PARTS)}")

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 
 from bench.signals.cascade_market import SIZES, WEEK_S, Market, Symbol, World, simulate
+from bench.signals.cascade_peers import page_hinkley, page_hinkley_bound
+from bench.signals.peers import installed
 from bench.signals.score import Row
 from regimes.maths import burst_frozen
 from regimes.maths.burst import Burst, confidence
@@ -199,10 +201,25 @@ def evaluate(folder: Path, *, start: str = "", shipped: bool = False) -> tuple[s
     return f"simulated, {len(SIZES)} sizes x {SYMBOLS} symbols x {WEEKS} weeks, 2 cascades a week", rows
 
 
+def _quiet_bound(symbol: Symbol, world: World) -> float:
+    """Of one false alarm a symbol-week, each size for itself, on other seeds."""
+    return page_hinkley_bound(markets(1, symbol, msgspec.structs.replace(world, a_week=1e-3), count=2))
+
+
 def _world(prefix: str, world: World, *, full: bool) -> list[Row]:
     of = {symbol: markets(7, symbol, world) for symbol in SIZES}
     every = [market for some in of.values() for market in some]
-    ways = {"regimes": product, "fixed dollars": dollars, "own hourly quantile": quantile}
+    ways: dict[str, Detector] = {
+        "regimes": product,
+        "fixed dollars": dollars,
+        "own hourly quantile": quantile,
+    }
+    if full and installed("river"):
+        bounds = {symbol: _quiet_bound(symbol, world) for symbol in SIZES}
+        sizes = {id(market): symbol for symbol, some in of.items() for market in some}
+        ways["Page-Hinkley, river"] = lambda market: [
+            Alarm(at, at, 1.0, about(market, at)) for at in page_hinkley(market, bounds[sizes[id(market)]])
+        ]
     scores = {name: [judge(market, way, WEEKS) for market in every] for name, way in ways.items()}
     own, peers = scores["regimes"], {name: value for name, value in scores.items() if name != "regimes"}
     delay = {name: float(np.median(seconds(value, every))) for name, value in scores.items()}

@@ -1,15 +1,17 @@
 """How soon a correlation that breaks is noticed, at one false alarm a pair in 30 days: simulated breaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from bench.signals.market import spot_candles
+from bench.signals.correlation_peers import EVERY, change_gain, page_hinkley, page_hinkley_bound
+from bench.signals.market import Candles, spot_candles
+from bench.signals.peers import installed
 from bench.signals.score import Row
-from regimes.maths.correlation_watch import CorrelationWatch
+from regimes.maths.correlation_watch import THRESHOLDS, CorrelationWatch
 from regimes.maths.stats import FloatArray
 from regimes.maths.volatility import log_returns
 
@@ -18,7 +20,14 @@ BREAKS: Final = ((0.6, (28.0, 18.0)), (0.4, (13.0, 9.0)), (0.0, (7.0, 5.0)))
 MONTH: Final = 720
 WARM: Final = 900
 AFTER: Final = 96
+KNOWN: Final = 2_000
+"""Hours before the span, so that what is usual is known."""
+YEARS_BEFORE: Final = 20_200
+"""Hours before the span in which all three were traded."""
+SHARES: Final = {"falls": 0.9, "rises": 0.1}
 PAIRS: Final = 150
+FEW: Final = 12
+GAIN_UNIT: Final = 10.0
 
 
 class World(msgspec.Struct, frozen=True):
@@ -113,24 +122,53 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
     rows = _world("", World(), BREAKS)
     rows += _world("scale that wanders: ", World(6.0, 0.3), BREAKS)
     candles = spot_candles(folder)
-    of = candles.rows(("BTC", "ETH", "SOL"))
     at = candles.place(start)
-    closes = candles.bars[3][of][:, at - 2_000 :]
-    watch = CorrelationWatch(3, np.array([0, 0, 1]), np.array([1, 2, 2]))
-    found = np.empty((closes.shape[1] - 1, 3))
-    for hour, returns in enumerate(log_returns(closes).T):
-        watch.step(returns)
-        found[hour] = watch.strength()
-    rows.append(
-        Row("alarms a pair and 30 days, BTC ETH SOL as recorded", alarms(found[1_100:], 1.0), None, {}, None)
-    )
+    before = recorded(candles, max(at - YEARS_BEFORE, 0), at)
+    found = recorded(candles, at - KNOWN, candles.hours)
+    for side, (what, a_month) in enumerate(SHARES.items()):
+        bound = bound_of(before[:, side], a_month)
+        rows.append(
+            Row(f"bound of {a_month:g} {what} a month before, over the shipped one", bound, None, {}, None)
+        )
+    of_falls = {"falls alone": alarms(found[KNOWN - WARM :, 0], 1.0)}
+    both = alarms(found[KNOWN - WARM :].max(axis=1), 1.0)
+    rows.append(Row("alarms a pair and 30 days, BTC ETH SOL as recorded", both, None, of_falls, None))
     return f"simulated, and {candles.day(at)} to {candles.day(candles.hours - 1)}", rows
+
+
+def recorded(candles: Candles, first: int, last: int) -> FloatArray:
+    """Evidence over the threshold, shape (hours, 2, pairs), that BTC, ETH and SOL move less, and more, alike than usual."""
+    of = candles.rows(("BTC", "ETH", "SOL"))
+    watch = CorrelationWatch(3, np.array([0, 0, 1]), np.array([1, 2, 2]))
+    returns = log_returns(candles.bars[3][of][:, first:last]).T
+    found = np.empty((len(returns), 2, 3))
+    for hour, now in enumerate(returns):
+        watch.step(now)
+        found[hour] = watch.arrays["evidence"] / THRESHOLDS + 0.0 * watch.strength()
+    return found
+
+
+def _libraries(quiet: FloatArray) -> dict[str, tuple[Callable[[FloatArray], FloatArray], float]]:
+    """Detectors of libraries that are installed, each with its bound of one alarm a pair and 30 days; on FEW pairs, as they are slow."""
+    found: dict[str, tuple[Callable[[FloatArray], FloatArray], float]] = {}
+    few = quiet[:, :, :FEW]
+    if installed("river"):
+        bound = page_hinkley_bound(few)
+        found["Page-Hinkley, river"] = (lambda returns: page_hinkley(returns, bound), 1.0)
+    if installed("ruptures"):
+        found["one change in 168 h, ruptures"] = (_gain, bound_of(_gain(few)))
+    return found
+
+
+def _gain(returns: FloatArray) -> FloatArray:
+    return change_gain(returns, WARM - EVERY) / GAIN_UNIT
 
 
 def _world(prefix: str, world: World, breaks: Sequence[tuple[float, tuple[float, float]]]) -> list[Row]:
     rng = np.random.default_rng(5)
     quiet = simulate(rng, world, 4_000, 30)
     own, plain = (bound_of(way(quiet)) for way in (strengths, fisher_24h))
+    libraries = _libraries(quiet)
     rows = [Row(f"{prefix}bound of one false alarm a month, over the shipped one", own, None, {}, None)]
     for broken, asked in breaks:
         after = simulate(rng, world, WARM + AFTER, PAIRS, broken)
@@ -138,6 +176,7 @@ def _world(prefix: str, world: World, breaks: Sequence[tuple[float, tuple[float,
         peers = {
             "at the shipped bound": delays(strength, 1.0),
             "Fisher's z of 24 h": delays(fisher_24h(after), plain),
+            **{name: delays(way(after[:, :, :FEW]), bound) for name, (way, bound) in libraries.items()},
         }
         medians = {name: float(np.median(hours)) for name, hours in peers.items()}
         what = f"{prefix}hours to notice {NORMAL} -> {broken:g}, median"

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.signals.funding_peers import online
+from bench.signals.peers import installed
 from bench.signals.score import Row, ratio_error
 from regimes.errors import DataError
 from regimes.maths import reversion, reversion_frozen
@@ -147,7 +148,7 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
         chance, *climates = running(found, horizon, at, shipped=shipped)
         peers = {
             "|z| alone": running(found, horizon, at, only=("one", "log |z|"))[0],
-            "logistic regression of `river`": online(found, horizon, at),
+            **({"logistic regression of `river`": online(found, horizon, at)} if installed("river") else {}),
         }
         for least, climate in zip((2.0, 1.0), reversed(climates), strict=True):
             judged = ~np.isnan(chance) & ~np.isnan(found.happened[horizon]) & (np.abs(found.z) >= least)

@@ -8,8 +8,10 @@ import numpy as np
 
 from bench.signals import volatility_fit as fits
 from bench.signals.market import Candles, spot_candles
+from bench.signals.peers import installed
 from bench.signals.score import Row, area_under_curve, block_error, ratio_error
-from bench.signals.volatility_peers import garch, har, month
+from bench.signals.volatility_peers import autoregressive, garch, har, month
+from bench.signals.volatility_states import hidden
 from bench.signals.volatility_walk import Walk, first_profile, fitted, frozen_forecast, running_forecast, walk
 from regimes.maths import forecast_frozen, forecast_state
 from regimes.maths.calibration import Table, brier_skill, calibration_error
@@ -20,6 +22,12 @@ from regimes.maths.volatility import log_returns
 START: Final = "2023-01-01"
 MAJORS: Final = ("BTC", "ETH", "SOL")
 RETABLE_HOURS: Final = 30 * 24
+STATE_ASKED: Final = {
+    "switches a week": (2.0, 3.0),
+    "dwells < 6 h": (0.03, 0.03),
+    "AUC, next-24h extreme": (0.69, 0.78),
+}
+AUC: Final = 2
 
 
 def evaluate(folder: Path, *, start: str = START, shipped: bool = False) -> tuple[str, Sequence[Row]]:
@@ -50,9 +58,12 @@ def _forecasts(candles: Candles, found: Walk, at: int, frozen: FloatArray, runni
     # arch's fits take minutes, so only the majors have them.
     returns = np.full((len(majors), candles.hours), np.nan)
     returns[:, 1:] = log_returns(candles.bars[3, majors])
-    by_garch = np.full_like(found.realised, np.nan)
-    by_garch[majors] = garch(returns, at)
-    ways = {"HAR-RV": peer, "30-day mean": month(found), "GARCH(1,1), arch": by_garch}
+    ways = {"HAR-RV": peer, "30-day mean": month(found)}
+    if installed("arch"):
+        ways["GARCH(1,1), arch"] = by_garch = np.full_like(found.realised, np.nan)
+        by_garch[majors] = garch(returns, at)
+    if installed("statsmodels"):
+        ways["AR(22) of log variance, statsmodels"] = autoregressive(found, at)
     judged = ~np.isnan(found.realised) & ~np.isnan(peer) & ~np.isnan(frozen) & ~np.isnan(running)
     judged[:, :at] = False
     losses = {name: _loss(found, way, judged) for name, way in ways.items()}
@@ -142,17 +153,27 @@ def _state(candles: Candles, found: Walk, log_forecast: FloatArray, at: int, *, 
     plain = np.nan_to_num(fits.plain_levels(found)).astype(np.int64)
     rows = []
     for where, which in (("majors", candles.rows(MAJORS)), ("all symbols", list(range(len(score))))):
-        ours, theirs = (_habits(values[which, at:]) for values in (levels, plain))
         happened = fits.extreme(found)[which, at:]
-        auc, plain_auc = (_mean_auc(values[which, at:], happened) for values in (levels, plain))
+        ways = {"ours": levels[which], "plain, no memory": plain[which]}
+        if where == "majors" and installed("hmmlearn"):
+            ways["4 hidden states of returns, hmmlearn"] = _hidden(candles, at)
+        judged = {
+            name: (*_habits(way[:, at:]), _mean_auc(way[:, at:], happened)) for name, way in ways.items()
+        }
+        ours = judged.pop("ours")
         named = f"calibrated state, {where}"
-        peer = "plain, no memory"
-        rows += [
-            Row(f"{named}: switches a week", ours[0], None, {peer: theirs[0]}, (2.0, 3.0), least=False),
-            Row(f"{named}: dwells < 6 h", ours[1], None, {peer: theirs[1]}, (0.03, 0.03), least=False),
-            Row(f"{named}: AUC, next-24h extreme", auc, None, {peer: plain_auc}, (0.69, 0.78)),
-        ]
+        for place, (what, asked) in enumerate(STATE_ASKED.items()):
+            peers = {name: numbers[place] for name, numbers in judged.items()}
+            rows.append(Row(f"{named}: {what}", ours[place], None, peers, asked, least=place == AUC))
     return rows
+
+
+def _hidden(candles: Candles, at: int) -> IntArray:
+    """States of a hidden Markov model of the majors' hourly returns."""
+    majors = candles.rows(MAJORS)
+    returns = np.full((len(majors), candles.hours), np.nan)
+    returns[:, 1:] = log_returns(candles.bars[3, majors])
+    return hidden(returns, at)
 
 
 def _levels(score: FloatArray, thresholds: Sequence[float]) -> IntArray:

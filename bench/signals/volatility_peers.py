@@ -9,6 +9,7 @@ from regimes.maths.stats import FloatArray
 
 TWO_YEARS: Final = 17_520
 DAY: Final = 24
+LAGS: Final = 22
 
 
 def har(squares: FloatArray, found: Walk, start: int) -> FloatArray:
@@ -52,6 +53,26 @@ def garch(returns: FloatArray, start: int, *, every: int = 30 * DAY) -> FloatArr
             omega, alpha, beta = (float(value) for value in fit.params)
             forecast[row, at:last] = _garch_day(part, omega, alpha, min(beta, 0.9999 - alpha))[at - first :]
     return forecast / 1e4
+
+
+def autoregressive(found: Walk, start: int, *, every: int = 30 * DAY) -> FloatArray:
+    """Autoregression of 22 days of log daily variance by `statsmodels`, refit monthly on two years, at every hour."""
+    from statsmodels.tsa.ar_model import AutoReg  # noqa: PLC0415
+
+    forecast = np.full_like(found.realised, np.nan)
+    for row, variance in enumerate(found.day):
+        logs = np.log(variance)
+        for at in range(start, len(logs), every):
+            days = logs[max(at - TWO_YEARS, 0) : at : DAY]
+            days = days[~np.isnan(days)]
+            if len(days) < 60 + LAGS:
+                continue
+            fit = AutoReg(days, LAGS).fit()
+            spread = float(np.var(fit.resid))
+            origins = np.arange(at, min(at + every, len(logs)))
+            lagged = logs[origins[:, None] - DAY * np.arange(LAGS)]
+            forecast[row, origins] = np.exp(fit.params[0] + lagged @ fit.params[1:] + spread / 2)
+    return forecast
 
 
 def _garch_day(returns: FloatArray, omega: float, alpha: float, beta: float) -> FloatArray:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from regimes.alerting import bulletins
+from regimes.alerting.basis import too_usual
 from regimes.alerting.records import BURST_TYPES, Action, Decision, Dispatch, Reason, Route, Silence, Verdicts
 from regimes.alerting.rules import routes_for
 from regimes.alerting.settings import AlertingSettings
@@ -205,20 +206,11 @@ class _Turn:
         self._note(event, route, Action.DIGEST, Reason.BELOW_MINIMUM, words)
 
     def _usual(self, event: Event, route: Route) -> bool:
-        """Whether a cascade is not one by the basis. One that has no history to be compared with is, by its dollars."""
-        if event.type is not EventType.LIQUIDATION_CASCADE:
-            return False
-        basis, least = self.settings.cascade_basis, self.settings.cascade_relative_severity
-        relative = event.data.get("peak_severity_relative")
-        if basis != "absolute" and relative is not None and relative < least:
-            words = f"usual for {event.symbol}: relative severity {relative} of 5 < {least}"
-            self._note(event, route, Action.SUPPRESS, Reason.USUAL, words)
-            return True
-        if basis != "relative" and event.data.get("basis") == "relative":
-            words = f"unusual for {event.symbol}, yet small: severity {event.data['peak_severity']} of 5 in dollars"
-            self._note(event, route, Action.SUPPRESS, Reason.SMALL, words)
-            return True
-        return False
+        """Whether it is not unusual enough by the basis of its kind."""
+        found = too_usual(event, self.settings)
+        if found is not None:
+            self._note(event, route, Action.SUPPRESS, *found)
+        return found is not None
 
     def _cooling(self, event: Event, route: Route, memory: EndpointState) -> bool:
         last = memory.last.get(_subject(event))

@@ -40,11 +40,11 @@ class AlertingSettings(BaseModel):
         ge=0,
         description="The same for what the program tells of itself; higher = fewer messages.",
     )
-    cascade_basis: Literal["absolute", "relative", "both"] = Field(
+    cascade_basis: Literal["absolute", "relative", "both", "burst"] = Field(
         default="both",
         description="What makes a liquidation cascade worth a message: absolute (dollars alone), relative (unusual for that "
-        "symbol, however few dollars, see cascade_relative_severity), or both together (fewest messages). A change from or "
-        "to relative takes effect with a restart.",
+        "symbol, however few dollars, see cascade_relative_severity), both together (fewest messages), or burst (dollars, and "
+        "unusual or in a burst when it begins or gets worse). A change from or to relative takes effect with a restart.",
     )
     cascade_relative_severity: int = Field(
         default=5,
@@ -52,6 +52,16 @@ class AlertingSettings(BaseModel):
         le=5,
         description="With basis relative or both, least severity of a cascade against the symbol's own 30 days: 2, 3, 4 and 5 are "
         "its busiest 10, 3, 1 and 0.3 % of hours; lower = more messages.",
+    )
+    volatility_basis: Literal["plain", "both"] = Field(
+        default="plain",
+        description="What makes a volatility regime worth a message: plain (vol_regime alone), or both (vol_regime_calibrated "
+        "is as severe when it begins or gets worse; fewer messages). A change takes effect with a restart.",
+    )
+    funding_basis: Literal["plain", "both"] = Field(
+        default="plain",
+        description="What makes a funding anomaly worth a message: plain (z_score alone), or both (robust_alarm too when it "
+        "begins or gets worse; fewer messages).",
     )
     burst_count: int = Field(
         default=4,

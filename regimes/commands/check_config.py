@@ -101,7 +101,7 @@ def estimates(settings: Settings) -> Sequence[str]:
     weight = 0
     for need in needs:
         rows = need.span_ms // to_ms(need.timeframe) if need.timeframe else need.span_ms // (DAY_MS // 3)
-        requests = -(-rows // ROWS_A_REQUEST) * symbols
+        requests = -(-rows // ROWS_A_REQUEST) * min(symbols, need.symbols or symbols)
         weight += requests * WEIGHT_A_REQUEST
         what = f"{need.kind} {need.timeframe or ''}".strip()
         lines.append(

@@ -210,8 +210,10 @@ def _variable_of(path: str) -> str:
 
 
 def _across(detail: ErrorDetails, given: Mapping[str, Given]) -> str:
-    """Words for a rule that ties several settings together."""
+    """Words for a rule of a section, of one setting or of several together."""
     path = ".".join(str(part) for part in detail["loc"])
+    if path in given:
+        return f"{given[path].origin}: {_rule(detail)}"
     set_here = [str(value.origin) for key, value in given.items() if not path or key.startswith(f"{path}.")]
     where = ", ".join(set_here) or path or "settings"
     return f"{where}: {_rule(detail)}" if not path else f"[{path}] ({where}): {_rule(detail)}"

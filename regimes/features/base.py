@@ -1,6 +1,6 @@
 """What every feature is: observations in, readings and events out, nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -68,12 +68,26 @@ class Universe(msgspec.Struct, frozen=True):
 class Need(msgspec.Struct, frozen=True):
     """History a feature wants for each symbol before it can speak.
 
-    kind: which data. span_ms: how far back. timeframe: for candles, which bars.
+    kind: which data. span_ms: how far back. timeframe: for candles, which bars; those of other lengths than an hour are
+    streamed as well. symbols: only for the first so many of the universe.
     """
 
     kind: DataKind
     span_ms: int
     timeframe: str | None = None
+    symbols: int | None = None
+
+
+def longest(needs: Iterable[Need]) -> list[Need]:
+    """One need for each kind and timeframe: the longest, for all symbols that any of them is for."""
+    found: dict[tuple[DataKind, str | None], Need] = {}
+    for need in needs:
+        known = found.setdefault((need.kind, need.timeframe), need)
+        few = None if need.symbols is None or known.symbols is None else max(need.symbols, known.symbols)
+        found[need.kind, need.timeframe] = Need(
+            need.kind, max(need.span_ms, known.span_ms), need.timeframe, few
+        )
+    return list(found.values())
 
 
 class Output(msgspec.Struct, frozen=True, gc=False):

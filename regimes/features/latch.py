@@ -101,6 +101,11 @@ def news(events: Sequence[Event]) -> list[Event]:
     Events of one step may span many bars after a start or a long gap; what was over before anyone could be
     told is history.
     """
-    opened = {event.id for event in events if event.phase is Phase.OPENED}
-    over = opened & {event.id for event in events if event.phase is Phase.CLOSED}
-    return [event for event in events if event.id not in over]
+    opened = {_episode(event) for event in events if event.phase is Phase.OPENED}
+    over = opened & {_episode(event) for event in events if event.phase is Phase.CLOSED}
+    return [event for event in events if _episode(event) not in over] if over else list(events)
+
+
+def _episode(event: Event) -> tuple[str, str, int]:
+    """What an event's id is made of, which costs less."""
+    return event.type, event.symbol, event.started_ms

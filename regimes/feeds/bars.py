@@ -15,13 +15,24 @@ class BarAccount:
     Everything up to `complete_to` is settled: delivered, or known to be absent at the exchange.
     """
 
-    def __init__(self, symbols: Iterable[str], timeframe: str, now_ms: int) -> None:
-        """Bars that end after `now_ms` are expected; older ones only where `seed` says how far history reaches."""
+    def __init__(
+        self, symbols: Iterable[str], timeframe: str, now_ms: int, *, closed_only: bool = False
+    ) -> None:
+        """Bars that end after `now_ms` are expected; older ones only where `seed` says how far history reaches.
+
+        closed_only: unfinished ones are not wanted.
+        """
+        self._closed_only = closed_only
         self.timeframe = timeframe
         self._step_ms = to_ms(timeframe)
         newest = bar_open(now_ms, self._step_ms) - self._step_ms
         self._complete_to = dict.fromkeys(symbols, newest)
         self._recent: dict[str, dict[int, Candle]] = {symbol: {} for symbol in self._complete_to}
+
+    @property
+    def symbols(self) -> Iterable[str]:
+        """Of which bars are expected."""
+        return self._complete_to.keys()
 
     def seed(self, symbol: str, open_ms: int) -> None:
         """History was delivered up to the bar that opened at `open_ms`."""
@@ -38,7 +49,8 @@ class BarAccount:
             return False
         known = recent.get(candle.open_ms)
         if not candle.closed:
-            return known is None and candle.open_ms > self._complete_to[candle.symbol]
+            newer = known is None and candle.open_ms > self._complete_to[candle.symbol]
+            return newer and not self._closed_only
         if known is not None:
             return known != candle
         return candle.open_ms > self._complete_to[candle.symbol]

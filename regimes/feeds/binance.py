@@ -10,11 +10,12 @@ import structlog
 
 from regimes.clock import Clock
 from regimes.errors import ConfigError, VenueError
-from regimes.features.base import Need, Universe
+from regimes.features.base import Need, Universe, longest
 from regimes.feeds.base import Sink
 from regimes.feeds.cache import CandleCache
 from regimes.feeds.history import Progress, Source, Warmup
 from regimes.feeds.line import Backoff
+from regimes.feeds.repair import TIMEFRAME
 from regimes.feeds.rest import RestFailedError
 from regimes.feeds.session import Session
 from regimes.feeds.settings import VenuesSettings
@@ -33,7 +34,8 @@ class BinanceFeed:
     """Binance's family of venues as one feed: `open`, `warmup`, then `run` until cancelled, and `close`.
 
     venues: where from and how patiently. universe: what to watch. cache_dir: where closed candles are kept between
-    runs, None for nowhere. seen_until_ms: up to when an earlier run has seen every liquidation. Also an async context manager (open and close). One instance runs once.
+    runs, None for nowhere. seen_until_ms: up to when an earlier run has seen every liquidation. needs: candles of other
+    lengths than an hour that are named here are streamed as well. Also an async context manager (open and close). One instance runs once.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class BinanceFeed:
         cache_dir: Path | None = None,
         *,
         seen_until_ms: int | None = None,
+        needs: Iterable[Need] = (),
     ) -> None:
         names: list[str] = [name for name in (venues.spot, venues.derivatives) if name]
         if not names:
@@ -61,14 +64,26 @@ class BinanceFeed:
         self._warm = asyncio.Event()
         self._warm.set()
         self._seen_until_ms = seen_until_ms
+        self._other_bars = {
+            need.timeframe: need.symbols
+            for need in longest(needs)
+            if need.kind == "candle" and need.timeframe not in {None, TIMEFRAME}
+        }
 
     async def open(self) -> None:
         """Reach the venues, compare clocks, check the symbols.
 
-        Raises ConfigError for a symbol no venue has, VenueError when every venue refuses us. A venue that cannot be
-        reached for now is tried again by `run`.
+        Raises ConfigError for a symbol no venue has, VenueError when every venue refuses us; then everything is closed.
+        A venue that cannot be reached for now is tried again by `run`.
         """
         self._opened = True
+        try:
+            await self._reach_venues()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _reach_venues(self) -> None:
         async with asyncio.TaskGroup() as group:
             for venue in self._venues.values():
                 group.create_task(venue.try_load())
@@ -155,6 +170,7 @@ class BinanceFeed:
             warm=self._warm,
             reach=lambda: self._reach,
             seen_until_ms=self._seen_until_ms,
+            other_bars=self._other_bars,
         )
         await session.run()
 

@@ -193,6 +193,7 @@ def build_exchange(venue: str, settings: VenuesSettings, clock: Clock) -> Any:
             "rateLimit": 60_000 / weight,
             # A tenth of the minute may go out at once; the rest is spread.
             "tokenBucket": {"capacity": weight / 10, "tokens": weight / 10},
+            **_proxies(settings),
             "options": {"fetchCurrencies": False, "fetchMargins": False, "ws": {"cost": 5, "compress": 0}},
         }
     )
@@ -205,6 +206,14 @@ def build_exchange(venue: str, settings: VenuesSettings, clock: Clock) -> Any:
     )
     exchange.now_ms = clock.now_ms
     return exchange
+
+
+def _proxies(settings: VenuesSettings) -> dict[str, str]:
+    """One for REST and one for sockets; ccxt uses them whatever the scheme of what is asked for."""
+    if settings.proxy is None:
+        return {}
+    url = settings.proxy.get_secret_value()
+    return {"httpsProxy": url, "wssProxy": url}
 
 
 def _base_url(venue: str, settings: VenuesSettings) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -13,17 +14,18 @@ import structlog
 
 from regimes.clock import Clock
 from regimes.errors import VenueError
-from regimes.features.base import Need
+from regimes.features.base import Need, longest
 from regimes.feeds.cache import SCHEMA, CandleCache, join, to_frame
 from regimes.feeds.funding import UNLISTED_HOURS, with_intervals
 from regimes.feeds.rest import SETTLE_MS, Rest, RestFailedError
 from regimes.observations import Candle, DataKind, FundingRate, Observation
-from regimes.timeframe import WEEK_MS, bar_open, to_ms
+from regimes.timeframe import bar_open, to_ms
 
 _log = structlog.get_logger()
 
 # With hundreds of symbols the limit on funding requests lasts minutes; the rest of them is asked for while live.
 _FUNDING_WAIT_S: Final = 10.0
+_AT_A_TIME: Final = 10_000
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -68,10 +70,9 @@ class _Bars(msgspec.Struct, frozen=True):
         return cls(rest.venue, symbol, timeframe, table)
 
     @property
-    def ends(self) -> tuple[int, ...]:
-        """When the oldest and the newest bar ended; nothing where there are none."""
-        step = to_ms(self.timeframe)
-        return tuple(int(row[0]) + step for row in self.table[[0, -1]]) if len(self.table) else ()
+    def ends(self) -> npt.NDArray[np.int64]:
+        """When each bar ended."""
+        return self.table[:, 0].astype(np.int64) + to_ms(self.timeframe)
 
     def ending(self, from_ms: int, end_ms: int) -> Iterator[tuple[int, Candle]]:
         """Those that end in a span, each with its end."""
@@ -118,7 +119,7 @@ class Warmup:
 
     async def fetch(self, needs: Iterable[Need]) -> None:
         """Get everything the needs ask for, in parallel within the venues' limits."""
-        parts = list(self._parts(_longest(needs)))
+        parts = list(self._parts(longest(needs)))
         self._total = len(parts)
         funded = [source for need, _, source in parts if need.kind == "funding"]
         intervals = await _intervals(funded[0].rest) if funded else None
@@ -139,7 +140,7 @@ class Warmup:
         for need in needs:
             source = {"candle": self._candles, "funding": self._funding}.get(need.kind)
             if source is not None:
-                yield from ((need, symbol, source) for symbol in source.market_ids)
+                yield from ((need, symbol, source) for symbol in islice(source.market_ids, need.symbols))
 
     async def _part(
         self, need: Need, symbol: str, source: Source, intervals: Mapping[str, float] | None
@@ -226,19 +227,19 @@ class Warmup:
 
     def observations(self) -> Iterator[Observation]:
         """All history, in order of the moment each datum was known: a candle's end, a settlement's time."""
-        times = [time for bars in self._bars for time in bars.ends] + [
-            rate.ts_ms for rate in self._settlements
-        ]
-        if not times:
-            return
-        # Week by week, so that only a week exists as objects at a time.
-        for start_ms in range(min(times), max(times) + 1, WEEK_MS):
-            week = [
-                *self._candles_in(start_ms, start_ms + WEEK_MS),
-                *self._rates_in(start_ms, start_ms + WEEK_MS),
-            ]
-            week.sort(key=itemgetter(0))
-            yield from map(itemgetter(1), week)
+        # Some thousand at a time, so that no more exist as objects: what is made between objects that stay keeps
+        # their memory from going back.
+        times = self._times()
+        bounds = np.unique(np.append(times[::_AT_A_TIME], times[-1:] + 1))
+        for start_ms, end_ms in pairwise(bounds.tolist()):
+            span = [*self._candles_in(start_ms, end_ms), *self._rates_in(start_ms, end_ms)]
+            span.sort(key=itemgetter(0))
+            yield from map(itemgetter(1), span)
+
+    def _times(self) -> npt.NDArray[np.int64]:
+        """When each datum was known, in order."""
+        rates = np.array([rate.ts_ms for rate in self._settlements], dtype=np.int64)
+        return np.sort(np.concatenate([rates, *(bars.ends for bars in self._bars)]))
 
     def _candles_in(self, from_ms: int, to_end_ms: int) -> Iterator[tuple[int, Observation]]:
         for bars in self._bars:
@@ -272,16 +273,6 @@ async def _intervals(rest: Rest) -> Mapping[str, float] | None:
     except (RestFailedError, VenueError) as error:
         _log.warning("funding_intervals_unknown", error=str(error), instead="spacing of settlements")
         return None
-
-
-def _longest(needs: Iterable[Need]) -> list[Need]:
-    """One need for each kind and timeframe: the longest."""
-    longest: dict[tuple[DataKind, str | None], Need] = {}
-    for need in needs:
-        key = (need.kind, need.timeframe)
-        if key not in longest or need.span_ms > longest[key].span_ms:
-            longest[key] = need
-    return list(longest.values())
 
 
 def _told(short: Shortfall, clock: Clock) -> dict[str, object]:

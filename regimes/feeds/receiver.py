@@ -61,7 +61,7 @@ class Receiver:
         *,
         clock: Clock,
         put: Callable[[Observation], None],
-        bars: BarAccount,
+        bars: Mapping[str, BarAccount],
         funding: FundingAccount,
         liquidation_gaps: GapTeller,
     ) -> None:
@@ -110,11 +110,12 @@ class Receiver:
     def candle(self, url: str, frame: dict[str, Any]) -> None:
         found = parse.candle(frame, venue=self._venue, symbol_of=self.symbols.symbol)
         self._hear(url, "candle", parse.event_time(frame), self._clock.monotonic())
-        if not self._bars.wants(found):
+        bars = self._bars.get(found.timeframe)
+        if bars is None or not bars.wants(found):
             self.duplicates += found.closed
             return
         if found.closed:
-            self._bars.delivered(found)
+            bars.delivered(found)
         self._put(found)
 
     def mark_prices(self, url: str, frames: list[Any]) -> None:

@@ -27,7 +27,7 @@ Put = Callable[[Observation], None]
 
 
 class BarRepair:
-    """Asks for closed bars that did not come by themselves, wherever they went.
+    """Asks for closed bars of one length that did not come by themselves, wherever they went.
 
     market_ids: the venue's id of each symbol. gap: opened while bars are missing that cannot be had.
     """
@@ -70,10 +70,10 @@ class BarRepair:
 
     async def _fill(self, symbol: str, from_ms: int, end_ms: int) -> bool:
         """Deliver the missing bars of one symbol; whether the exchange answered."""
-        count = 0
+        count, market_id, timeframe = 0, self._ids[symbol], self._bars.timeframe
         try:
             async with self._turns:
-                async for page in self._rest.candles(symbol, self._ids[symbol], TIMEFRAME, from_ms, end_ms):
+                async for page in self._rest.candles(symbol, market_id, timeframe, from_ms, end_ms):
                     wanted = [bar for bar in page if self._bars.wants(bar)]
                     for bar in wanted:
                         self._bars.delivered(bar)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -42,7 +43,8 @@ class Session:
     """Runs one venue until cancelled. prices: take candles and book here. derivatives: take the rest here.
 
     warm: set once history is in; until then only the streams of liquidations and mark prices run, as nobody can ask
-    for a liquidation later. reach: how far warm-up got by then, see `Warmup.reach`.
+    for a liquidation later. reach: how far warm-up got by then, see `Warmup.reach`. other_bars: closed bars that are wanted
+    beside the hourly ones, by their length, each of the first so many symbols.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Session:
         warm: asyncio.Event,
         reach: Callable[[], Reach],
         seen_until_ms: int | None,
+        other_bars: Mapping[str, int | None],
     ) -> None:
         self._venue = venue
         self._ids = dict(venue.market_ids(symbols))
@@ -75,13 +78,27 @@ class Session:
             for kind in ("liquidation", "candle", "funding")
         }
         self._polls: dict[DataKind, Meter] = {}
-        self._bars = BarAccount(self._ids, TIMEFRAME, clock.now_ms())
+        self._bars = {TIMEFRAME: BarAccount(self._ids, TIMEFRAME, clock.now_ms())}
+        for timeframe, count in other_bars.items():
+            some = islice(self._ids, count)
+            self._bars[timeframe] = BarAccount(some, timeframe, clock.now_ms(), closed_only=True)
         self._funding = FundingAccount(self._ids, clock.now_ms())
         self._warm = warm
         self._reach = reach
-        self._bar_repair = BarRepair(
-            venue.rest, self._ids, self._bars, self._gaps["candle"], self._put, settings, clock
-        )
+        self._bar_repairs = [
+            BarRepair(
+                venue.rest,
+                {symbol: self._ids[symbol] for symbol in bars.symbols},
+                bars,
+                self._gaps["candle"]
+                if bars.timeframe == TIMEFRAME
+                else GapTeller(venue.name, "candle", clock, self._put),
+                self._put,
+                settings,
+                clock,
+            )
+            for bars in self._bars.values()
+        ]
         self._settling = FundingSettling(
             venue.rest, self._ids, self._funding, self._gaps["funding"], self._put, settings, clock
         )
@@ -105,8 +122,9 @@ class Session:
         """Begin where the history ends."""
         reach = self._reach()
         for symbol in self._ids:
-            if ("candle", symbol, TIMEFRAME) in reach:
-                self._bars.seed(symbol, reach["candle", symbol, TIMEFRAME])
+            for timeframe, bars in self._bars.items():
+                if ("candle", symbol, timeframe) in reach:
+                    bars.seed(symbol, reach["candle", symbol, timeframe])
             if ("funding", symbol, "") in reach:
                 self._funding.seed(symbol, reach["funding", symbol, ""])
 
@@ -131,7 +149,11 @@ class Session:
     def _lines_of_bars(self) -> Iterator[Line]:
         if not self._prices:
             return
-        streams = [f"{market_id.lower()}@kline_{TIMEFRAME}" for market_id in self._ids.values()]
+        streams = [
+            f"{self._ids[symbol].lower()}@kline_{bars.timeframe}"
+            for bars in self._bars.values()
+            for symbol in bars.symbols
+        ]
         size = self._settings.max_streams_per_connection
         for number, start in enumerate(range(0, len(streams), size)):
             limit = {"candle": self._settings.stale_candles_seconds}
@@ -190,7 +212,8 @@ class Session:
             for line in self._price_lines:
                 group.create_task(line.run())
             if self._prices:
-                group.create_task(self._bar_repair.run())
+                for repair in self._bar_repairs:
+                    group.create_task(repair.run())
                 group.create_task(self._poll_depth())
             if self._derivatives:
                 group.create_task(self._settling.run())

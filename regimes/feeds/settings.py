@@ -1,6 +1,7 @@
 """What the operator decides about venues: one table of names, defaults, rules and words."""
 
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
@@ -32,12 +33,18 @@ class VenuesSettings(BaseModel):
     )
     spot_url: str = Field(
         default="",
-        description="Base URL that replaces every host of the spot venue, such as a proxy "
+        description="Base URL that replaces every host of the spot venue, such as a mirror "
         "(http://127.0.0.1:8080); empty means the exchange itself.",
     )
     derivatives_url: str = Field(
         default="",
         description="Base URL that replaces every host of the derivatives venue; empty means the exchange itself.",
+    )
+    proxy: SecretStr | None = Field(
+        default=None,
+        description="Forward proxy that every request and stream goes through, such as "
+        "http://user:password@proxy:3128; special characters of user and password percent-encoded. "
+        "HTTP_PROXY and HTTPS_PROXY are not heeded.",
     )
     api_key: SecretStr | None = Field(
         default=None, description="API key; public market data needs none (BINANCE_API_KEY)."
@@ -149,3 +156,21 @@ class VenuesSettings(BaseModel):
         if value and not value.startswith(_URL_SCHEMES):
             raise ValueError(f"must start with http:// or https:// (got {value!r})")
         return value.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_url(cls, value: SecretStr | None) -> SecretStr | None:
+        url = "" if value is None else value.get_secret_value()
+        if not url:
+            return None
+        parts = urlsplit(url)
+        try:
+            sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            sound = False
+        if not sound:
+            # Not what was given: it may hold a password.
+            raise ValueError(
+                "must be http://host:port, with user and password before the host if it asks for them"
+            )
+        return value

@@ -116,14 +116,24 @@ def check_known(symbols: Sequence[str], venues: Mapping[str, SymbolMap]) -> None
     wrong = [symbol for symbol in symbols if not any(symbol in markets for markets in venues.values())]
     if wrong:
         hints = "; ".join(f"{symbol!r}{_near(symbol, known)}" for symbol in wrong)
-        raise ConfigError(f"symbols: {' and '.join(sorted(venues))} has no market for {hints}")
+        lack = "has" if len(venues) == 1 else "have"
+        raise ConfigError(
+            f"symbols: {' and '.join(sorted(venues))} {lack} no market for {hints}; correct or remove it in `symbols`"
+        )
 
 
 def _near(symbol: str, known: Sequence[str]) -> str:
-    folded = {name.upper().replace("/", ""): name for name in known}
-    wanted = symbol.upper().replace("/", "").replace("-", "")
-    near = [folded[key] for key in difflib.get_close_matches(wanted, list(folded), n=3, cutoff=0.6)]
-    return f" (did you mean {' or '.join(near)}?)" if near else " (write it as BASE/QUOTE, such as BTC/USDT)"
+    """Markets whose base is spelt alike, those in the same quote first: nearly every quote is the same."""
+    wanted, _, quote = symbol.upper().partition("/")
+    bases = {name.partition("/")[0] for name in known}
+    alike = difflib.get_close_matches(wanted, bases, n=3, cutoff=0.6)
+    names = [name for name in known if name.partition("/")[0] in alike]
+    names.sort(key=lambda name: (name.partition("/")[2] != quote, alike.index(name.partition("/")[0])))
+    return (
+        f" (did you mean {' or '.join(names[:3])}?)"
+        if names
+        else " (write it as BASE/QUOTE, such as BTC/USDT)"
+    )
 
 
 def rank_by_volume(

@@ -202,10 +202,9 @@ class Intake:
             return number_fault("index_price", mark.index_price, MAX_PRICE)
         if mark.predicted_rate is not None and not -MAX_RATE <= mark.predicted_rate <= MAX_RATE:
             return rate_fault("predicted_rate", mark.predicted_rate)
-        if mark.next_funding_ms is not None:
-            fault = time_fault(mark.next_funding_ms, LATEST_MS)
-            if fault is not None:
-                return fault
+        next_ms = mark.next_funding_ms
+        if next_ms is not None and (type(next_ms) is not int or not EARLIEST_MS <= next_ms <= LATEST_MS):
+            return time_fault(next_ms, LATEST_MS)
         return self._state("mark", mark)
 
     def _open_interest(self, interest: OpenInterest) -> Fault | None:

@@ -1,5 +1,6 @@
 """How unusual the newest funding rate is among those of its window, for many symbols at once."""
 
+from itertools import starmap
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +21,20 @@ _MAD_TO_STD: Final = 1.4826
 _DECILES_TO_STD: Final = 2.563
 
 
+class Measure(NamedTuple):
+    """What `Measures` say of one row, as plain numbers."""
+
+    n: int
+    mean: float
+    std: float
+    z: float
+    z_robust: float
+    percentile: float
+    persistence: float
+    run_length: int
+    reversal: bool
+
+
 class Measures(NamedTuple):
     """One entry a row. NaN where a number cannot be computed; z is NaN when the history is flat and the rate is not."""
 
@@ -32,6 +47,10 @@ class Measures(NamedTuple):
     persistence: FloatArray
     run_length: IntArray
     reversal: BoolArray
+
+    def each(self) -> list[Measure]:
+        """Row by row."""
+        return list(starmap(Measure, zip(*(column.tolist() for column in self), strict=True)))
 
 
 def measure(rates: FloatArray, recent: BoolArray, *, anomaly_z: float = ANOMALY_Z) -> Measures:

@@ -5,6 +5,7 @@ log-likelihood ratio of a market in which ten times as much happens of itself, a
 against the symbol's own usual one; sizes count as marks. Summed as Page's CUSUM (1954), which never falls below zero.
 """
 
+# ruff: noqa: FURB136 (min and max take three times as long as comparing, and this runs for each liquidation)
 from math import exp, log, sqrt
 from typing import Final, NamedTuple
 
@@ -28,9 +29,12 @@ _FAST_S: Final = 7_200.0
 _LEAST_RATE: Final = 1.0 / 86_400.0
 _LEAST_LOG_SIZE: Final = log(0.01)
 _DRAIN: Final = (TIMES - 1.0) * (1.0 - USUAL_BRANCHING)
+_EXCITED_DRAIN: Final = BURST_BRANCHING - USUAL_BRANCHING
+_LEVEL, _SLOPE = frozen.THRESHOLD
 _NEEDED_WEIGHT: Final = 0.39  # half a day of 1 - exp(-t / 24 h)
 _SIZES: Final = 200
 _LARGEST_Z: Final = 3.0
+_LEAST_VARIANCE: Final = 0.05
 # Evidence beyond the threshold only says for how long a burst is believed after it is over.
 _HEADROOM: Final = 8.0
 _BRANCHING_EVENTS: Final = 300
@@ -84,10 +88,11 @@ class Burst(msgspec.Struct):
     def add(self, ts_ms: int, usd: float) -> None:
         """Take one liquidation."""
         size = log(usd) if usd > 0.01 else _LEAST_LOG_SIZE
-        if self.last_ms is None:
-            self.last_ms = self.first_ms = ts_ms
+        last_ms = self.last_ms
+        if last_ms is None:
+            last_ms = self.first_ms = ts_ms
             self.log_size = size
-        elif ts_ms - ts_ms % 1000 <= self.last_ms:
+        elif ts_ms - ts_ms % 1000 <= last_ms:
             self.more += 1
             self.more_sizes += size
             return
@@ -95,7 +100,7 @@ class Burst(msgspec.Struct):
             count, sizes = self.more, self.more_sizes
             self.more, self.more_sizes = 0, 0.0
             self._take(count, sizes)
-        self._pass((ts_ms - self.last_ms) * 0.001)
+        self._pass((ts_ms - last_ms) * 0.001)
         self.last_ms = ts_ms
         if self.evidence <= 0.0:
             self.evidence, self.peak, self.alarm, self.first_ms = 0.0, 0.0, False, ts_ms
@@ -124,34 +129,37 @@ class Burst(msgspec.Struct):
         """What is left of the evidence if nothing has come since."""
         if self.last_ms is None:
             return 0.0
-        return max(self.evidence - self._drained(max(now_ms - self.last_ms, 0) * 0.001), 0.0)
+        seconds = max(now_ms - self.last_ms, 0) * 0.001
+        return max(self.evidence - self._drained(seconds, exp(-_DECAY * seconds)), 0.0)
 
-    def _drained(self, seconds: float) -> float:
-        """Evidence that is lost while nothing happens."""
-        spent = self.excited * (1.0 - exp(-_DECAY * seconds))
-        return _DRAIN * self.rate * seconds + (BURST_BRANCHING - USUAL_BRANCHING) * spent
+    def _drained(self, seconds: float, left: float) -> float:
+        """Evidence that is lost while nothing happens. left: share of what earlier ones bring about still to come."""
+        return _DRAIN * self.rate * seconds + _EXCITED_DRAIN * (self.excited * (1.0 - left))
 
     def _pass(self, seconds: float) -> None:
         """Let time pass without a liquidation."""
-        self.evidence -= self._drained(seconds)
-        self.excited *= exp(-_DECAY * seconds)
+        left = exp(-_DECAY * seconds)
+        self.evidence -= self._drained(seconds, left)
+        self.excited *= left
         slow, fast = exp(-seconds / _SLOW_S), exp(-seconds / _FAST_S)
         self.spontaneous *= slow
-        self.slow *= slow
+        self.slow = by_day = self.slow * slow
         self.slow_weight = slow_weight = self.slow_weight * slow + 1.0 - slow
-        self.fast *= fast
+        self.fast = by_hours = self.fast * fast
         self.fast_weight = fast_weight = self.fast_weight * fast + 1.0 - fast
-        by_day, by_hours = self.slow / max(slow_weight, 0.02), self.fast / max(fast_weight, 0.2)
-        self.rate = max(by_day, by_hours) + _LEAST_RATE
+        by_day /= slow_weight if slow_weight > 0.02 else 0.02
+        by_hours /= fast_weight if fast_weight > 0.2 else 0.2
+        self.rate = (by_day if by_day > by_hours else by_hours) + _LEAST_RATE
 
     def _take(self, count: int, sizes: float) -> None:
         """Count so many liquidations at once. sizes: sum of their logarithms."""
-        excited = (self.excited + 0.5 * (count - 1)) * _DECAY
-        usual = self.rate * (1.0 - USUAL_BRANCHING)
+        rate, excited = self.rate, (self.excited + 0.5 * (count - 1)) * _DECAY
+        usual = rate * (1.0 - USUAL_BRANCHING)
         ratio = (TIMES * usual + BURST_BRANCHING * excited) / (usual + USUAL_BRANCHING * excited)
-        self.threshold = bound = threshold(self.rate)
+        self.threshold = bound = threshold(rate)
         evidence = self.evidence + count * (log(ratio) + self._size_evidence(count, sizes / count))
-        self.evidence = evidence = min(max(evidence, 0.0), bound + _HEADROOM)
+        most = bound + _HEADROOM
+        self.evidence = evidence = 0.0 if evidence < 0.0 else most if evidence > most else evidence
         if evidence > self.peak:
             self.peak = evidence
             self.alarm = self.alarm or (evidence >= bound and self.slow_weight >= _NEEDED_WEIGHT)
@@ -160,18 +168,21 @@ class Burst(msgspec.Struct):
     def _size_evidence(self, count: int, size: float) -> float:
         """Log-likelihood ratio of a size; the usual ones are learnt on the way."""
         away, variance = size - self.log_size, self.log_variance
-        z = max(-_LARGEST_Z, min(_LARGEST_Z, away / sqrt(variance)))
-        part = count / max(count + 4, min(self.n + 5, _SIZES))
+        z = away / sqrt(variance)
+        z = -_LARGEST_Z if z < -_LARGEST_Z else _LARGEST_Z if z > _LARGEST_Z else z
+        part = _share(count, self.n + 5, _SIZES, 4)
         self.log_size += part * away
-        self.log_variance = max(0.05, (1.0 - part) * variance + part * away * away)
+        variance = (1.0 - part) * variance + part * away * away
+        self.log_variance = variance if variance > _LEAST_VARIANCE else _LEAST_VARIANCE
         return SIZE_SHIFT * z - SIZE_SHIFT * SIZE_SHIFT / 2.0
 
     def _learn(self, count: int, excited: float) -> None:
         """Add them to the rates, and to the share of those that others brought about (online EM)."""
-        brought = self.branching * excited
-        caused = brought / (self.spontaneous / max(self.slow_weight, 0.02) + _LEAST_RATE + brought)
-        part = count / max(count, min(self.n + _BRANCHING_PRIOR, _BRANCHING_EVENTS))
-        self.branching += part * (caused - self.branching)
+        weight, branching = self.slow_weight, self.branching
+        brought = branching * excited
+        caused = brought / (self.spontaneous / (weight if weight > 0.02 else 0.02) + _LEAST_RATE + brought)
+        part = _share(count, self.n + _BRANCHING_PRIOR, _BRANCHING_EVENTS)
+        self.branching = branching + part * (caused - branching)
         self.spontaneous += count * (1.0 - caused) / _SLOW_S
         self.slow += count / _SLOW_S
         self.fast += count / _FAST_S
@@ -179,10 +190,16 @@ class Burst(msgspec.Struct):
         self.n += count
 
 
+def _share(count: int, known: int, most: int, beside: int = 0) -> float:
+    """Weight of the newest `count` among those known, of which the last `most` count."""
+    among, least = known if known < most else most, count + beside
+    return count / (among if among > least else least)
+
+
 def threshold(rate: float) -> float:
     """Evidence that a symbol of so many liquidations a second reaches by chance about once a week."""
-    level, slope = frozen.THRESHOLD
-    return max(level + slope * log(rate * 3600.0), frozen.LEAST_THRESHOLD)
+    bound = _LEVEL + _SLOPE * log(rate * 3600.0)
+    return bound if bound > frozen.LEAST_THRESHOLD else frozen.LEAST_THRESHOLD
 
 
 def confidence(strength: float) -> float:

@@ -1,6 +1,7 @@
 """Pearson correlation with missing data, and how surely two correlations differ."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -95,26 +96,49 @@ def masked_rows(values: FloatArray, present: BoolArray, rows: IntArray, at_least
     return Correlations(np.where(usable, np.clip(r, -1.0, 1.0), np.nan), n.astype(np.int64))
 
 
-def pearson_pairs(values: FloatArray, rows: IntArray, columns: IntArray, count: int) -> FloatArray:
-    """Pearson's r of chosen pairs of rows that have data in the same `count` columns, all else NaN.
+def pearson_pairs(
+    values: FloatArray, rows: IntArray, columns: IntArray, spans: Sequence[tuple[int, int]]
+) -> FloatArray:
+    """Pearson's r of chosen pairs of rows, in several spans of columns at once.
 
-    values: shape (rows, n). Answers shape (pairs,). Rows that do not move give NaN or infinity.
+    values: shape (rows, n), NaN where missing; the chosen rows miss the same columns. spans: first column, and the one
+    after the last. Answers shape (spans, pairs). Rows that do not move give NaN or infinity.
 
     >>> up = np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.5], [3.0, 2.0, 1.0]])
-    >>> pearson_pairs(up, np.array([0, 0]), np.array([1, 2]), 3).round(3).tolist()
-    [0.998, -1.0]
+    >>> pearson_pairs(up, np.array([0, 0]), np.array([1, 2]), [(0, 3), (1, 3)]).round(3).tolist()
+    [[0.998, -1.0], [1.0, -1.0]]
     """
     used, where = np.unique(np.concatenate([rows, columns]), return_inverse=True)
-    some = values[used]
-    missing = np.isnan(some)
-    if missing.any():
-        some[missing] = 0.0
-    some -= some.sum(axis=1, keepdims=True) / max(count, 1)
-    some[missing] = 0.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        some /= np.sqrt(np.einsum("ij,ij->i", some, some))[:, None]
-        r: FloatArray = np.einsum("ij,ij->i", some[where[: len(rows)]], some[where[len(rows) :]])
-    return r
+    first, second = where[: len(rows)], where[len(rows) :]
+    # Spans overlap: sums are taken between their edges once, each about its own mean, and put together (Chan et al., 1979).
+    edges = sorted({edge for span in spans for edge in span})
+    parts = [_part(values[used, start:stop], first, second) for start, stop in pairwise(edges)]
+    found = []
+    for start, stop in spans:
+        counts, means, squares, products = (
+            np.array(one) for one in zip(*parts[edges.index(start) : edges.index(stop)], strict=True)
+        )
+        weights = counts[:, None]
+        away = means - (weights * means).sum(axis=0) / max(counts.sum(), 1)
+        square = squares.sum(axis=0) + (weights * away * away).sum(axis=0)
+        product = products.sum(axis=0) + (weights * away[:, first] * away[:, second]).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(product / np.sqrt(square[first] * square[second]))
+    return np.array(found)
+
+
+def _part(
+    some: FloatArray, first: IntArray, second: IntArray
+) -> tuple[int, FloatArray, FloatArray, FloatArray]:
+    """Number of columns with data, means and centred squares of rows, and centred products of pairs of rows."""
+    missing = np.flatnonzero(np.isnan(some[:1]).any(axis=0))
+    some[:, missing] = 0.0
+    count = some.shape[1] - len(missing)
+    mean = some.sum(axis=1) / max(count, 1)
+    some -= mean[:, None]
+    some[:, missing] = 0.0
+    squares = np.einsum("ij,ij->i", some, some)
+    return count, mean, squares, np.einsum("ij,ij->i", some[first], some[second])
 
 
 def least_change(r: FloatArray, change: FloatArray, n: tuple[int, int], min_z: float) -> FloatArray:

@@ -11,8 +11,9 @@ FREEDOM: Final = 4.0
 """Degrees of freedom of the bivariate t."""
 SHIFT: Final = 0.9
 """By how much Fisher's z of the correlation has changed in a break."""
-THRESHOLD: Final = 9.5
-"""Evidence that BTC, ETH and SOL reached once a pair and 30 days before 2023; see bench/signals/correlation.py."""
+THRESHOLDS: Final = np.array([[6.7], [17.8]])
+"""Evidence for less and for more correlation, that BTC, ETH and SOL reached 0.9 and 0.1 times a pair and 30 days before
+2023: what is sought is what no longer moves together. See bench/signals/correlation.py."""
 TAIL: Final = 0.3
 """How much rarer more evidence was there: exp(-TAIL) for each unit."""
 _SHIFT_R: Final = float(np.tanh(SHIFT))
@@ -69,17 +70,17 @@ class CorrelationWatch:
         state["known"][there] += 1
 
     def strength(self) -> FloatArray:
-        """Evidence of each pair over the threshold, so 1 is one false alarm in 30 days; NaN while it is not known."""
-        strongest = self.arrays["evidence"].max(axis=0) / THRESHOLD
+        """Evidence of each pair over its threshold, so 1 is one false alarm in 30 days; NaN while it is not known."""
+        strongest = (self.arrays["evidence"] / THRESHOLDS).max(axis=0)
         return np.where(self.arrays["hours"] >= _NEEDED_HOURS, strongest, np.nan)
 
     def broken(self) -> IntArray:
         """Pairs whose break is no chance among all that are watched (Benjamini and Hochberg)."""
-        strength = self.strength()
-        known = np.flatnonzero(~np.isnan(strength))
+        known = np.flatnonzero(self.arrays["hours"] >= _NEEDED_HOURS)
         if not known.size:
             return known
-        chance = _Q * np.exp(np.minimum(TAIL * THRESHOLD * (1.0 - strength[known]), -np.log(_Q)))
+        beyond = (self.arrays["evidence"][:, known] - THRESHOLDS).max(axis=0)
+        chance = _Q * np.exp(np.minimum(-TAIL * beyond, -np.log(_Q)))
         rates = false_discovery_rates(chance.tolist())
         return known[rates <= _Q * (1 + 1e-9)]
 

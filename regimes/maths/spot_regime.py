@@ -109,8 +109,9 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     most = np.maximum(np.maximum(up, down), count - up - down)
     primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
     primary = np.where((down == most) & (down > 0), COOLING, primary)
-    for row in np.flatnonzero((up == down) & (up == most) & (up > 0)).tolist():
-        primary[row] = seen[np.flatnonzero(seen[:, row])[-1], row]
+    tied = np.flatnonzero((up == down) & (up == most) & (up > 0))
+    longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
+    primary[tied] = seen[longest, tied]
     return primary, most, count
 
 

@@ -37,6 +37,7 @@ from regimes.pipeline.telling import Telling
 from regimes.redact import Redactor, secrets_in
 from regimes.storage.base import Storage
 from regimes.storage.factory import storage_for
+from regimes.storage.failover import OnTaken
 from regimes.web.source import Trial
 
 POLICY_S: Final = 0.5
@@ -265,8 +266,13 @@ class Alerts:
 
 
 @asynccontextmanager
-async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]:
-    """Storage and channels as configured, closed at the end. Raises ConfigError, StorageError."""
+async def open_alerts(
+    settings: Settings, clock: Clock, on_taken: OnTaken | None = None
+) -> AsyncIterator[Alerts]:
+    """Storage and channels as configured, closed at the end. Raises ConfigError, StorageError.
+
+    on_taken: told when another service has the database, and this one has to end.
+    """
     real = clock if isinstance(clock, MarketClock) else SystemClock()
     served: list[Outbox] = []
 
@@ -284,6 +290,7 @@ async def open_alerts(settings: Settings, clock: Clock) -> AsyncIterator[Alerts]
         clock=real,
         spool=settings.storage.spool.expanduser(),
         on_state=database_moved,
+        on_taken=on_taken,
     )
     endpoints, secrets = endpoints_of(settings), signing_secrets(settings)
     await storage.open()

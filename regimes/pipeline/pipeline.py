@@ -28,7 +28,7 @@ from regimes.pipeline.replay import replay
 from regimes.pipeline.resume import Resume
 from regimes.pipeline.status import Readiness, judge, line
 from regimes.pipeline.stopwatch import timed
-from regimes.pipeline.tidy import tidy
+from regimes.pipeline.tidy import keep_tidy, tidy
 from regimes.pipeline.timed import TimedSink
 from regimes.timeframe import known_at_ms
 
@@ -188,6 +188,7 @@ class Pipeline:
             self.clock,
             self.settings.storage.cache_dir.expanduser(),
             seen_until_ms=seen_until_ms,
+            needs=self._engine.needs(),
         )
         return self._feed, self._engine
 
@@ -238,7 +239,7 @@ class Pipeline:
                     # What waited is older than this moment, and may be much newer than the end of the history.
                     self._step_all([Tick(self.clock.now_ms())])
                     self._sink.tick()
-                    for part in (self._consume(), self._tick(), self.lag.run(), self._report()):
+                    for part in (self._consume(), self._tick(), self.lag.run(), self._report(), keep_tidy()):
                         group.create_task(part)
             except* Exception as errors:
                 raise only(errors) from errors

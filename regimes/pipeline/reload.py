@@ -12,7 +12,7 @@ from regimes.config.load import leaves
 from regimes.delivery.channel import open_channels
 from regimes.errors import ConfigError
 from regimes.pipeline.alerts import Alerts, endpoints_of, signing_secrets
-from regimes.pipeline.basis import feature_settings
+from regimes.pipeline.basis import changed_bases, feature_settings
 
 SECTIONS: Final = ("alerting", "delivery")
 _log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ class Reload:
             endpoints=[endpoint.name for endpoint in self._alerts.endpoints],
             need_a_restart=[
                 *_changed(settings, found),
-                *(["alerting.cascade_basis"] if feature_settings(settings) != self._features else []),
+                *changed_bases(self._features, feature_settings(settings)),
             ],
         )
 

@@ -16,7 +16,8 @@ JUDGED_HOURS: Final = 14 * 24
 FEWEST_HOURS: Final = 48
 SYMBOL_HOURS: Final = 50 * JUDGED_HOURS
 """Judged hours of all symbols together: with more than 50 symbols there are fewer hours, for a start in seconds."""
-TURN: Final = 1_000
+TURN: Final = 250
+"""So many observations take some milliseconds, and so does the judging of one hour: others wait no longer."""
 
 
 class Replayed(msgspec.Struct):
@@ -38,7 +39,7 @@ async def replay(
 
     history: in order of `known_at_ms`. interval_ms: each tick after data comes so long after their hour. Episodes
     of these last 14 days (fewer with more than 50 symbols, at least 2) open and close where they would have. Other
-    tasks get a turn after each thousand. on_step: called with all that the engine is given, before it is.
+    tasks get a turn after each hour that is judged, and after some hundred observations. on_step: called with all that the engine is given, before it is.
     """
     done, end_ms = Replayed(), 0
     judged_from_ms = (now_ms // HOUR_MS - _judged_hours(len(engine.universe.symbols))) * HOUR_MS
@@ -59,6 +60,7 @@ async def replay(
         if known_ms > end_ms:
             if end_ms:
                 tick(end_ms + interval_ms)
+                await asyncio.sleep(0)
             # The hour in which it was known, or all that is too old to be judged hour by hour.
             end_ms = max(-(-known_ms // HOUR_MS) * HOUR_MS, judged_from_ms)
             # Time goes before data, else the newest would be refused as coming from the future.

@@ -19,6 +19,10 @@ class StorageAwayError(StorageError):
     """The database cannot be reached or takes nothing just now: the same call may succeed later or elsewhere."""
 
 
+class StorageTakenError(StorageError):
+    """Another service uses the database. The text says where it is and what to do."""
+
+
 class DeliveryStatus(StrEnum):
     """Where a delivery stands. `pending` is the only one that will be tried (again)."""
 

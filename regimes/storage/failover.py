@@ -9,7 +9,7 @@ from typing import Any, Final
 from regimes.clock import Clock
 from regimes.errors import DataError, RegimesError, StorageError
 from regimes.storage import memory, spool
-from regimes.storage.base import Delivery, StorageAwayError
+from regimes.storage.base import Delivery, StorageAwayError, StorageTakenError
 from regimes.storage.changes import AddRows, Change, Commit, DeleteSilence, PutEndpoint, PutSilence, Settle
 from regimes.storage.postgres import PostgresStorage
 from regimes.storage.sqlite import SqliteStorage
@@ -17,12 +17,15 @@ from regimes.storage.store import ResultT, Store, Work
 
 SPOOL_LIMIT_BYTES: Final = 1 << 30
 OnState = Callable[[int | None], None]
+OnTaken = Callable[[StorageTakenError], None]
 
 
 class FailoverStorage(Store):
     """One of the two serves at a time, so a delivery is never handed out by both.
 
     on_state: told when the server goes away (since when, ms UTC) and when it serves again (None); must not raise.
+    on_taken: told when the server is back and another service has it by then: this one goes on in its spool, and
+    returns no more; must not raise.
     retry_s: real seconds between attempts to return. mirror_s: how often what a restart needs is copied to the spool
     while the server is there, for a start without it. limit_bytes: a spool beyond this size takes no more
     liquidations and readings; events and deliveries it always takes.
@@ -35,6 +38,7 @@ class FailoverStorage(Store):
         clock: Clock,
         *,
         on_state: OnState | None = None,
+        on_taken: OnTaken | None = None,
         retry_s: float = 2.0,
         mirror_s: float = 10.0,
         limit_bytes: int = SPOOL_LIMIT_BYTES,
@@ -47,6 +51,7 @@ class FailoverStorage(Store):
         self.last_error = ""
         self._clock = clock
         self._on_state = on_state or (lambda _since_ms: None)
+        self._on_taken = on_taken or (lambda _error: None)
         self._retry_s = retry_s
         self._mirror_s = mirror_s
         self._limit_bytes = limit_bytes
@@ -177,13 +182,18 @@ class FailoverStorage(Store):
         while True:
             if self.down_since_ms is not None:
                 await asyncio.sleep(self._retry_s)
-                await self._try_to_return()
+                try:
+                    await self._try_to_return()
+                except StorageTakenError as error:
+                    self._on_taken(error)
+                    return
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._mirror_s):
                         await self._went_down.wait()
                 if self.down_since_ms is None:
                     with suppress(StorageError):
+                        await self._serve(self.primary.look_after, _nothing)
                         await self._mirror()
 
     async def _try_to_return(self) -> None:
@@ -192,6 +202,8 @@ class FailoverStorage(Store):
         except RegimesError as error:
             self.last_error = str(error)
             self.primary.abandon()
+            if isinstance(error, StorageTakenError):
+                raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the spool serves on and the next try may succeed
             self.last_error = f"return failed: {type(error).__name__}"
             self.primary.abandon()
@@ -226,3 +238,7 @@ class FailoverStorage(Store):
 
     def _now_ms(self) -> int:
         return self._clock.now_ms()
+
+
+async def _nothing() -> None:
+    """The spool has no connection to look after."""

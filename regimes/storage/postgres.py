@@ -13,6 +13,7 @@ from regimes.storage.base import StorageAwayError
 from regimes.storage.database import Database
 from regimes.storage.migrate import Migration
 from regimes.storage.session import Row, Session, Value, numbered
+from regimes.storage.sole import SoleSession
 from regimes.storage.store import ResultT, Work
 
 POOL_SIZE: Final = 4
@@ -54,18 +55,39 @@ class PostgresSession:
 
 
 class PostgresStorage(Database):
-    """timeout_s: the longest that one transaction, or connecting, may take before the server counts as away."""
+    """timeout_s: the longest that one transaction, or connecting, may take before the server counts as away.
+
+    alone: opened by a service, which shares it with no other service.
+    """
 
     def __init__(
-        self, url: str, *, timeout_s: float = 5.0, migrations: Sequence[Migration] | None = None
+        self,
+        url: str,
+        *,
+        timeout_s: float = 5.0,
+        migrations: Sequence[Migration] | None = None,
+        alone: bool = False,
     ) -> None:
         super().__init__(_place(url), migrations)
         self._url = url
         self._timeout_s = timeout_s
         self._pool: Any = None
+        self._sole = SoleSession(url, timeout_s) if alone else None
 
     async def open(self) -> None:
         self.abandon()
+        try:
+            if self._sole is not None:
+                await self._sole.take(self.place)
+            self._pool = await self._connect()
+            await self.upgrade()
+        except BaseException as error:
+            self.abandon()
+            if isinstance(error, _TRANSLATED):
+                raise self._explain(error) from None
+            raise
+
+    async def _connect(self) -> Any:
         pool = asyncpg.create_pool(
             self._url,
             min_size=1,
@@ -76,13 +98,9 @@ class PostgresStorage(Database):
         )
         try:
             async with asyncio.timeout(self._timeout_s):
-                self._pool = await pool
-            await self.upgrade()
-        except BaseException as error:
+                return await pool
+        except BaseException:
             pool.terminate()
-            self._pool = None
-            if isinstance(error, _TRANSLATED):
-                raise self._explain(error) from None
             raise
 
     async def close(self) -> None:
@@ -96,12 +114,23 @@ class PostgresStorage(Database):
                         await pool.close()
                 except _UNREACHABLE:
                     pool.terminate()
+            self.abandon()
+
+    async def look_after(self) -> None:
+        """Notice that the connection which keeps other services away is gone. Raises StorageError."""
+        if self._sole is not None:
+            try:
+                await self._sole.ask()
+            except _TRANSLATED as error:
+                raise self._explain(error) from None
 
     def abandon(self) -> None:
         """Drop every connection at once; whatever waits for one fails as away."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.terminate()
+        if self._sole is not None:
+            self._sole.drop()
 
     async def read(self, work: Work[ResultT]) -> ResultT:
         return await self._retry(work, self._plainly)
@@ -148,6 +177,8 @@ class PostgresStorage(Database):
         pool = self._pool
         if pool is None:
             raise StorageAwayError(f"{self.place} is not connected")
+        if self._sole is not None and not self._sole.is_held:
+            raise StorageAwayError(f"{self.place} has closed the connection that keeps other services away")
         async with asyncio.timeout(self._timeout_s):
             connection = await pool.acquire()
         try:

@@ -18,6 +18,7 @@ from regimes.storage.base import Delivery, StorageAwayError
 from regimes.storage.database import Database
 from regimes.storage.migrate import Migration
 from regimes.storage.session import Row, Session, Value
+from regimes.storage.sole import SoleFile
 from regimes.storage.store import ResultT, Work
 
 BUSY_S: Final = 5.0
@@ -59,11 +60,17 @@ class SqliteSession:
 
 
 class SqliteStorage(Database):
-    """Transactions that wait at the same moment share one commit, and so one flush of the disk."""
+    """Transactions that wait at the same moment share one commit, and so one flush of the disk.
 
-    def __init__(self, path: Path, migrations: Sequence[Migration] | None = None) -> None:
+    alone: opened by a service, which shares it with no other service.
+    """
+
+    def __init__(
+        self, path: Path, migrations: Sequence[Migration] | None = None, *, alone: bool = False
+    ) -> None:
         super().__init__(f"SQLite database {path}", migrations)
         self.path = path
+        self._sole = SoleFile(path) if alone else None
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
         self._writer: aiosqlite.Connection | None = None
         self._reader: aiosqlite.Connection | None = None
@@ -73,6 +80,8 @@ class SqliteStorage(Database):
     async def open(self) -> None:
         try:
             self._protect()
+            if self._sole is not None:
+                await self._sole.take(self.place)
             self._writer = await self._connect(_WRITER_PRAGMAS)
             self._reader = await self._connect(_READER_PRAGMAS)
             self._serving = asyncio.create_task(self._serve(self._writer))
@@ -172,6 +181,8 @@ class SqliteStorage(Database):
         for connection in connections:
             if connection is not None:
                 await connection.close()
+        if self._sole is not None:
+            self._sole.drop()
 
     async def _serve(self, writer: aiosqlite.Connection) -> None:
         while True:

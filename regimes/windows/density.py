@@ -39,6 +39,12 @@ class PriceDensity:
             heaviest = sorted(weights.items(), key=lambda item: -item[1])[: MOST_CELLS // 2]
             self._weights = dict(sorted(heaviest))
 
+    def copy(self) -> "PriceDensity":
+        """What it is now, to be looked at later."""
+        copy = PriceDensity(self._half_life_ms, self._cell)
+        copy._landmark_ms, copy._weights = self._landmark_ms, self._weights.copy()
+        return copy
+
     def levels(self, now_ms: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Log prices (the middle of each cell) and the notional left there at `now_ms`, both shape (n,)."""
         keys = np.fromiter(self._weights.keys(), np.float64, len(self._weights))

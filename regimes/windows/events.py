@@ -2,14 +2,17 @@
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
+from regimes.windows.bars import IntArray
+
 LARGEST_CENTS: Final = 10**12
 """No single amount may be larger (10 B USD), so that no sum can leave 64 bits."""
 _COMPACT_FROM: Final = 1024
+# From so many on, an array costs less than a loop.
+_MANY: Final = 16
 
 
 def to_cents(usd: float) -> int:
@@ -138,12 +141,29 @@ class EventWindow:
         position = max(self._heads[index], floor)
         return self._times[position] if position < len(self._times) else None
 
-    def crests(self, *, after_ms: int) -> Iterator[tuple[int, int]]:
-        """Place of each amount later than `after_ms`, and the sum over the shortest span that ends with it."""
-        times, gross, head = self._times, self._gross, self._heads[-1]
-        for place in range(max(bisect_right(times, after_ms), head), len(times)):
-            head = bisect_right(times, times[place] - self.spans_ms[0], head, place)
-            yield place, gross[place + 1] - gross[head]
+    def crests(self, *, after_ms: int) -> tuple[int, list[int]]:
+        """Place of the first amount later than `after_ms`; the sum over the shortest span that ends with it, and so on."""
+        times, gross, span_ms = self._times, self._gross, self.spans_ms[0]
+        oldest, count = self._heads[-1], len(self._times)
+        first = max(bisect_right(times, after_ms), oldest)
+        if count - first > _MANY:
+            when, totals = (np.frombuffer(values, dtype=np.int64) for values in (times, gross))
+            heads = np.maximum(np.searchsorted(when, when[first:] - span_ms, side="right"), oldest)
+            return first, (totals[first + 1 :] - totals[heads]).tolist()
+        sums, head = [], oldest
+        for place in range(first, count):
+            head = bisect_right(times, times[place] - span_ms, head, place)
+            sums.append(gross[place + 1] - gross[head])
+        return first, sums
+
+    def between(self, from_ms: int, end_ms: int) -> range:
+        """Places of what came from one time on up to another."""
+        first, last = (bisect_right(self._times, ts_ms - 1) for ts_ms in (from_ms, end_ms))
+        return range(max(first, self._heads[-1]), last)
+
+    def times_ms(self, places: range) -> IntArray:
+        """When these came."""
+        return np.array(self._times[places.start : places.stop], dtype=np.int64)
 
     def since(self, ts_ms: int) -> int:
         """Cents at or after a time, as far as the longest span reaches."""

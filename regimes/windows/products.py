@@ -59,7 +59,7 @@ class SlidingProducts:
 
     def slide(self, entering: FloatArray, leaving: FloatArray) -> None:
         """Take in one column and let one go, each of shape (rows,)."""
-        come, gone = np.nan_to_num(entering), np.nan_to_num(leaving)
+        come, gone = (np.where(np.isnan(column), 0.0, column) for column in (entering, leaving))
         columns = self.columns + int(not np.isnan(entering).all()) - int(not np.isnan(leaving).all())
         sums = self._sums + come - gone
         # One product of rank four: the column in, the column out, the new mean out, the old mean in.

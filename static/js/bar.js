@@ -1,11 +1,12 @@
 // What every page has: the bar, the headline, and the line to the service.
 import { get } from "./api.js";
 import { connect } from "./connection.js";
-import { byId, h, localTime, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { byId, h, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
 import { isJudged, isPaused, market, missedEvents, on, pause, take, takeFeatures, view } from "./store.js";
 import { liveness, marketLevel, marketWhy } from "./truth.js";
 import { startVoice } from "./voice.js";
+import { localTime } from "./words.js";
 
 const clock = (ms) => localTime(ms, "short");
 const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;

@@ -1,9 +1,9 @@
 // Candles of one symbol with what happened to it: volatility bands, liquidations, events, support and resistance.
 import { get } from "./api.js";
 import { bandLayer, hatchLayer } from "./chart-layers.js";
-import { h, localTime, row, setAttribute, setText, timeElement } from "./dom.js";
+import { h, row, setAttribute, setText, timeElement } from "./dom.js";
 import { market, now, view } from "./store.js";
-import { compact, isNumber, number, price, usd } from "./words.js";
+import { compact, isNumber, localTime, number, price, usd } from "./words.js";
 
 const BARS = 720;
 const SHOWN = { "1h": 168, "4h": 42, "1d": 60, "1w": 52 }; // the last seven days, where that is more than a few bars
@@ -14,19 +14,23 @@ const LEVELS = 2;
 const BANDS = { HIGH_VOL: "high", EXPLOSIVE: "explosive", EXTREME: "extreme" };
 const DAY_MS = 86_400_000;
 const RANK = { INFO: 1, WARNING: 2, CRITICAL: 3 };
-const TICKS = [{ year: "numeric" }, { month: "short" }, { day: "numeric", month: "short" }, { hour: "2-digit", minute: "2-digit", hour12: false }];
+const TICKS = ["year", "month", "date", "short"];
+const PALETTE = ["text", "panel", "grid", "line", "quiet", "off-ground", "info", "warning", "critical", "up", "down", "up-ground", "down-ground",
+  "band-high", "band-explosive", "band-extreme", "edge-high", "edge-explosive", "edge-extreme"];
 
-const colours = new Map(); // of the present theme; canvas needs the colours themselves
+let colours = new Map(); // of the present theme; canvas needs the colours themselves
+const colour = (name) => colours.get(name);
 
-/** The colour a custom property stands for. */
-function colour(name) {
-  if (colours.has(name)) return colours.get(name);
-  const probe = h("span", { hidden: true });
-  probe.style.color = `var(${name})`;
-  document.body.append(probe);
-  colours.set(name, getComputedStyle(probe).color);
-  probe.remove();
-  return colours.get(name);
+/** Ask for all colours at once: each question by itself would lay out the page. */
+function readColours() {
+  const probes = PALETTE.map((name) => {
+    const probe = h("span", { hidden: true });
+    probe.style.color = `var(--${name})`;
+    return probe;
+  });
+  document.body.append(...probes);
+  colours = new Map(probes.map((probe, at) => [PALETTE[at], getComputedStyle(probe).color]));
+  for (const probe of probes) probe.remove();
 }
 
 const seconds = (ms) => Math.floor(ms / 1000);
@@ -73,6 +77,7 @@ export class Chart {
     this.#key = key;
     this.#isFitted = false;
     this.#bars = [];
+    this.#headless("Reading the bars …");
     this.#load();
   }
 
@@ -86,7 +91,7 @@ export class Chart {
       this.#bars = bars;
       this.#quote();
       this.#draw();
-      if (!bars.length) this.#headless();
+      if (!bars.length) this.#headless("No bars yet: they come with the history.");
     } catch (error) {
       if (!this.#bars.length) setText(this.readout, `No bars: ${error.message}`);
     } finally {
@@ -149,15 +154,15 @@ export class Chart {
   }
 
   #paint() {
-    colours.clear();
     if (!this.chart) return;
-    const [text, panel, grid, line, up, down] = ["--text", "--panel", "--grid", "--line", "--up", "--down"].map(colour);
+    readColours();
+    const [text, panel, grid, line, up, down] = ["text", "panel", "grid", "line", "up", "down"].map(colour);
     this.chart.applyOptions({
       layout: { background: { color: panel }, textColor: text, panes: { separatorColor: line } },
       grid: { vertLines: { color: grid }, horzLines: { color: grid } },
       timeScale: { borderColor: line },
       rightPriceScale: { borderColor: line },
-      crosshair: { vertLine: { color: colour("--quiet"), labelBackgroundColor: colour("--off-ground") }, horzLine: { color: colour("--quiet"), labelBackgroundColor: colour("--off-ground") } },
+      crosshair: { vertLine: { color: colour("quiet"), labelBackgroundColor: colour("off-ground") }, horzLine: { color: colour("quiet"), labelBackgroundColor: colour("off-ground") } },
     });
     this.candles.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false });
     this.longs.applyOptions({ color: down });
@@ -197,8 +202,8 @@ export class Chart {
     this.#linesKey = key;
     for (const line of this.#lines) this.candles.removePriceLine(line);
     const draw = (letter, name) => (level, at) => this.candles.createPriceLine({
-      price: level, title: `${letter}${at + 1}`, color: colour(`--${name}`), lineStyle: 2, lineWidth: 1, axisLabelVisible: true,
-      axisLabelColor: colour(`--${name}-ground`), axisLabelTextColor: colour(`--${name}`),
+      price: level, title: `${letter}${at + 1}`, color: colour(`${name}`), lineStyle: 2, lineWidth: 1, axisLabelVisible: true,
+      axisLabelColor: colour(`${name}-ground`), axisLabelTextColor: colour(`${name}`),
     });
     this.#lines = [...below.map(draw("S", "up")), ...above.map(draw("R", "down"))];
   }
@@ -221,7 +226,7 @@ export class Chart {
     const key = [...found].map(([at, { event, count }]) => `${at}${event.id}${event.severity}${count}`).join();
     if (key === this.#markersKey) return;
     this.#markersKey = key;
-    const colours = { INFO: colour("--info"), WARNING: colour("--warning"), CRITICAL: colour("--critical") };
+    const colours = { INFO: colour("info"), WARNING: colour("warning"), CRITICAL: colour("critical") };
     const shapes = { INFO: "circle", WARNING: "arrowDown", CRITICAL: "square" };
     const markers = [...found].sort(([a], [b]) => a - b).map(([at, { event, count }]) => ({
       time: seconds(at),
@@ -262,10 +267,10 @@ export class Chart {
     this.#head(last);
   }
 
-  #headless() {
+  #headless(why) {
     setText(this.title.name, `${this.symbol} · ${this.timeframe}`);
     for (const part of [this.title.price, this.title.moved]) setText(part, "");
-    setText(this.readout, "No bars yet: they come with the history.");
+    setText(this.readout, why);
   }
 
   #head(last) {
@@ -296,7 +301,7 @@ export class Chart {
 
 const candle = (bar) => ({ time: seconds(bar.open_ms), open: bar.open, high: bar.high, low: bar.low, close: bar.close });
 const column = (bar, value) => (value ? { time: seconds(bar.open_ms), value } : { time: seconds(bar.open_ms) });
-const hatched = (bar) => (bar.closed ? null : { ...candle(bar), colour: colour("--quiet") });
+const hatched = (bar) => (bar.closed ? null : { ...candle(bar), colour: colour("quiet") });
 
 function sentence(bar) {
   const state = bar.vol_regime ? `, ${bar.vol_regime}` : "";
@@ -312,14 +317,14 @@ function bandsOf(bars) {
     const name = BANDS[bar.vol_regime];
     const time = seconds(bar.open_ms);
     if (name && bar.vol_regime === state) bands.at(-1).to = time;
-    else if (name) bands.push({ from: time, to: time, word: bar.vol_regime, colour: colour(`--band-${name}`), edge: colour(`--edge-${name}`) });
+    else if (name) bands.push({ from: time, to: time, word: bar.vol_regime, colour: colour(`band-${name}`), edge: colour(`edge-${name}`) });
     state = bar.vol_regime;
   }
   return bands;
 }
 
 function tick(time, kind) {
-  return new Date(time * 1000).toLocaleString([], TICKS[Math.min(kind, TICKS.length - 1)]);
+  return localTime(time * 1000, TICKS[Math.min(kind, TICKS.length - 1)]);
 }
 
 function legend() {

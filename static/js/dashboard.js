@@ -3,16 +3,16 @@ import { startPage } from "./bar.js";
 import { card, cardHead } from "./cards.js";
 import { get } from "./api.js";
 import { arrange, byId, h } from "./dom.js";
+import { EventStream } from "./events.js";
+import { correlationMatrix, fundingStrip, timeframeGrid } from "./grids.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { isPaused, mark, market, on, symbols, takeFeatures, view } from "./store.js";
+import { isPaused, mark, market, nextFrame, on, symbols, takeFeatures, view } from "./store.js";
 import { whenReady } from "./waiting.js";
 
 const MANY = 6; // symbols: from here on a line each, not a card
 const HASTE_MS = 1000;
 const { say } = startPage();
 whenReady(begin);
-
-const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 
 /** What matters most is painted first; the rest follows frame by frame. */
 async function begin() {
@@ -21,7 +21,6 @@ async function begin() {
   byId("content").append(cards);
   startCards(cards);
   await nextFrame();
-  const [{ EventStream }, { correlationMatrix, fundingStrip, timeframeGrid }] = await Promise.all([import("./events.js"), import("./grids.js")]);
   const place = h("div", { id: "chart-place" }, h("p", { class: "quiet" }, "Loading the chart …"));
   const symbol = h("select", { id: "symbol", onchange: () => prefer("symbol", symbol.value) });
   const timeframe = h("select", { id: "timeframe", onchange: () => prefer("timeframe", timeframe.value) }, timeframes.map((each) => h("option", { value: each }, each)));

@@ -1,4 +1,5 @@
 // The only place that builds elements. Text goes in as text: what an exchange calls a symbol is never parsed.
+import { localTime } from "./words.js";
 
 /** An element with attributes, listeners (`onclick: fn`) and children; a string child is a text node. */
 export function h(tag, attributes = {}, ...children) {
@@ -62,19 +63,6 @@ export function timeElement(ms, style = "time") {
   setTime(node, ms, style);
   return node;
 }
-
-const TIME = { hour: "2-digit", minute: "2-digit", hour12: false };
-const STYLES = { time: { ...TIME, second: "2-digit" }, short: TIME, day: { ...TIME, day: "2-digit", month: "short" } };
-const formats = new Map(); // each takes milliseconds to make
-
-/** A moment in local time: `time` with seconds, `short` without, `day` with its day. */
-export function localTime(ms, style = "time") {
-  if (!formats.has(style)) formats.set(style, new Intl.DateTimeFormat(undefined, STYLES[style]));
-  return formats.get(style).format(ms);
-}
-
-// Each in a task of its own while the first data are on their way, not all in the first drawing.
-for (const style of Object.keys(STYLES)) setTimeout(() => localTime(0, style));
 
 export function setTime(node, ms, style = "time") {
   const moment = new Date(ms);

@@ -6,6 +6,7 @@ import { market } from "./store.js";
 import { datum, duration, label, number, percent, phrase, price, usd } from "./words.js";
 
 const SPANS = [1, 4, 24];
+const HOW_KNOWN = ["n", "needed", "coverage"]; // how much the numbers rest on stands behind them
 const UNSENT = { suppress: "not sent", digest: "kept for the digest", hold: "held for a moment" };
 export const STATES = { delivered: "calm", pending: "info", superseded: "off", expired: "warning", dead: "critical" };
 
@@ -37,9 +38,11 @@ const part = (title, ...content) => h("div", {}, h("h3", {}, title), content);
 export function facts(data) {
   const entries = Object.entries(data ?? {}).filter(([, value]) => value !== null && !(Array.isArray(value) && !value.length));
   if (!entries.length) return h("p", { class: "quiet" }, "None.");
-  const short = entries.filter(([, value]) => typeof value !== "object" || isPlainList(value));
-  const long = entries.filter((entry) => !short.includes(entry));
-  return h("dl", { class: "facts" }, [...short, ...long].map(([name, value]) => {
+  const isShort = ([, value]) => typeof value !== "object" || isPlainList(value);
+  const long = entries.filter((entry) => !isShort(entry));
+  const short = entries.filter((entry) => isShort(entry) && !HOW_KNOWN.includes(entry[0]));
+  const how = entries.filter(([name]) => HOW_KNOWN.includes(name));
+  return h("dl", { class: "facts" }, [...short, ...how, ...long].map(([name, value]) => {
     const isWide = long.some(([each]) => each === name);
     const records = isWide && (Array.isArray(value) ? value.map((each) => record(name, each)) : Object.entries(value).map(([key, each]) => `${label(key)}: ${datum(key, each)}`));
     return h("div", { class: isWide ? "wide" : null }, h("dt", {}, label(name)), h("dd", {}, isWide ? h("ul", {}, records.map((each) => h("li", {}, each))) : datum(name, value)));
@@ -132,6 +135,6 @@ async function readRecord({ event_type: type, track_record: known }, place) {
 
 function recordOf({ episodes, open, by_severity: severity, median_hours: hours }, days) {
   const grave = severity.CRITICAL ? `, ${percent(severity.CRITICAL / episodes, 0)} critical` : "";
-  const length = hours === null ? "" : `; half of them ended within ${number(hours, 1)} h`;
+  const length = hours === null ? "" : `; half of them ended within ${duration(hours * 3_600_000)}`;
   return `${episodes} of its kind in ${days} days${grave}, ${open} open${length}.`;
 }

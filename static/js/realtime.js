@@ -3,11 +3,11 @@ import { get } from "./api.js";
 import { startPage } from "./bar.js";
 import { card } from "./cards.js";
 import { outcome } from "./dialog.js";
-import { arrange, badge, byId, h, localTime, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
+import { arrange, badge, byId, h, row, setAttribute, setBadge, setText, timeElement } from "./dom.js";
 import { onPreference, prefer, preference } from "./preferences.js";
-import { market, now, symbols, takeFeatures, takeLiquidations, view } from "./store.js";
+import { market, nextFrame, now, symbols, takeFeatures, takeLiquidations, view } from "./store.js";
 import { levelOf, tell } from "./truth.js";
-import { isNumber, number, price, usd } from "./words.js";
+import { isNumber, localTime, number, price, usd } from "./words.js";
 import { whenReady } from "./waiting.js";
 
 const SHOWN = 60;
@@ -29,22 +29,15 @@ function startPace() {
   });
 }
 
-function begin() {
+/** What matters most is painted first. */
+async function begin() {
   const told = outcome();
   const select = h("select", { id: "symbol", onchange: () => prefer("symbol", select.value) });
   const refresh = h("button", { type: "button", id: "refresh", onclick: () => refreshNow(told) }, "Refresh now");
   const place = h("div", { id: "now" });
-  const meters = [
-    meter("velocity", "Velocity", "fastest pace over 1, 4, 12 or 24 h", "velocity_usd_per_hour"),
-    meter("intensity", "Intensity", "pace of the last minutes", "intensity_usd_per_hour"),
-    meter("total", "Total", "seen in 24 h", "total_liquidation_usd"),
-  ];
-  const tape = liquidationTape();
   byId("content").append(
     h("section", { class: "panel", "aria-labelledby": "monitor-title" },
-      h("header", {}, h("h2", { id: "monitor-title" }, "Live monitor"), h("div", { class: "controls" }, told, h("label", {}, "Symbol", select), refresh)), place),
-    h("section", { class: "meters", "aria-label": "Pace of liquidations" }, meters.map((each) => each.node)),
-    tape.node);
+      h("header", {}, h("h2", { id: "monitor-title" }, "Live monitor"), h("div", { class: "controls" }, told, h("label", {}, "Symbol", select), refresh)), place));
   let shown = null;
   const draw = () => {
     offer(select);
@@ -53,18 +46,29 @@ function begin() {
       place.replaceChildren(shown.node);
     }
     shown.draw();
-    for (const each of meters) each.draw(select.value);
   };
   view(["features"], draw);
+  offer(select);
+  choose(select);
+  draw();
+  await nextFrame();
+  const meters = [
+    meter("velocity", "Velocity", "fastest pace over 1, 4, 12 or 24 h", "velocity_usd_per_hour"),
+    meter("intensity", "Intensity", "pace of the last minutes", "intensity_usd_per_hour"),
+    meter("total", "Total", "seen in 24 h", "total_liquidation_usd"),
+  ];
+  const tape = liquidationTape();
+  byId("content").append(h("section", { class: "meters", "aria-label": "Pace of liquidations" }, meters.map((each) => each.node)), tape.node);
+  const drawMeters = () => meters.forEach((each) => each.draw(select.value));
+  view(["features"], drawMeters);
   view(["tape"], () => tape.draw(select.value));
   onPreference("symbol", () => {
     choose(select);
     draw();
+    drawMeters();
     tape.read(select.value);
   });
-  offer(select);
-  choose(select);
-  draw();
+  drawMeters();
   readLimits(meters);
   tape.read(select.value);
 }
@@ -139,12 +143,13 @@ function liquidationTape() {
   const empty = h("p", { class: "quiet" }, "None seen yet. Each liquidation appears here the moment it is published.");
   const head = ["Time", "Symbol", "Closed", "Price", "Size"].map((each, at) => h("th", { scope: "col", class: at > 2 ? "number" : null }, each));
   const table = h("table", { class: "tape" }, h("caption", { class: "unseen" }, "Liquidations, newest first"), h("thead", {}, h("tr", {}, head)), body);
-  const node = h("section", { class: "panel", id: "tape", "aria-labelledby": "tape-title" }, h("header", {}, h("h2", { id: "tape-title" }, "Liquidations")), empty,
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Liquidations" }, table));
+  const list = h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Liquidations", hidden: true }, table);
+  const node = h("section", { class: "panel", id: "tape", "aria-labelledby": "tape-title" }, h("header", {}, h("h2", { id: "tape-title" }, "Liquidations")), empty, list);
   const rows = new WeakMap();
   const draw = (symbol) => {
     const shown = market.tape.filter((each) => symbol === EVERYTHING || each.symbol === symbol).slice(0, SHOWN);
     empty.hidden = shown.length > 0;
+    list.hidden = !empty.hidden;
     arrange(body, shown.map((each) => {
       if (!rows.has(each)) rows.set(each, tapeRow(each));
       return rows.get(each);

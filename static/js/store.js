@@ -5,6 +5,7 @@ import { merged } from "./line.js";
 
 const KEPT_EVENTS = 10_000;
 const KEPT_TAPE = 300;
+const SLICE_MS = 12;
 
 export const market = {
   features: null, // { timestamp, market, packages: { symbol: package }, prices: { symbol: { price } } }
@@ -36,6 +37,9 @@ export function view(topics, draw, { always = false } = {}) {
   for (const topic of topics) views.set(topic, [...(views.get(topic) ?? []), entry]);
 }
 
+/** Let the browser paint, and answer whoever waits, before going on. */
+export const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+
 export function on(topic, listener) {
   listeners.set(topic, [...(listeners.get(topic) ?? []), listener]);
 }
@@ -45,11 +49,17 @@ export function mark(topic) {
   if (!frame && !document.hidden) frame = requestAnimationFrame(draw);
 }
 
+/** What does not fit into a frame follows in the next one: a slow phone answers a hand in between. */
 function draw() {
   frame = 0;
   if (document.hidden) return;
+  const end = performance.now() + SLICE_MS;
   for (const entry of [...marked]) {
     if (paused && !entry.always) continue;
+    if (performance.now() > end) {
+      frame = requestAnimationFrame(draw);
+      return;
+    }
     marked.delete(entry);
     entry.draw();
   }

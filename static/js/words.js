@@ -1,22 +1,32 @@
 // Numbers and names as people read them.
 
+// Made by hand: the first use of each Intl formatter costs a phone 30 ms and more.
 const NONE = "–";
-const formats = new Map();
-
-function digits(least, most) {
-  const key = `${least}/${most}`;
-  if (!formats.has(key)) {
-    formats.set(key, new Intl.NumberFormat("en-US", { minimumFractionDigits: least, maximumFractionDigits: most }));
-  }
-  return formats.get(key);
-}
-
-setTimeout(() => digits(0, 2)); // the first takes milliseconds
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 export function number(value, most = 2, least = 0) {
-  return isNumber(value) ? digits(least, most).format(value).replace("-", "−") : NONE;
+  if (!isNumber(value)) return NONE;
+  const [whole, fraction = ""] = Math.abs(value).toFixed(most).split(".");
+  let kept = fraction;
+  while (kept.length > least && kept.endsWith("0")) kept = kept.slice(0, -1);
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  const shown = kept ? `${grouped}.${kept}` : grouped;
+  return value < 0 && /[1-9]/.test(shown) ? `−${shown}` : shown;
+}
+
+const two = (count) => String(count).padStart(2, "0");
+
+/** A moment in local time: `time` with seconds, `short` without, `day` with its day, `date` that alone, `month`, `year`. */
+export function localTime(ms, style = "time") {
+  const moment = new Date(ms);
+  const short = `${two(moment.getHours())}:${two(moment.getMinutes())}`;
+  if (style === "short") return short;
+  if (style === "time") return `${short}:${two(moment.getSeconds())}`;
+  const month = MONTHS[moment.getMonth()];
+  const date = `${month} ${two(moment.getDate())}`;
+  return { day: `${date}, ${short}`, date, month, year: String(moment.getFullYear()) }[style];
 }
 
 export function price(value) {
@@ -55,8 +65,8 @@ export function duration(ms) {
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min`;
-  if (s < 86_400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`;
+  const [whole, unit, part, partUnit] = s < 86_400 ? [s / 3600, "h", (s % 3600) / 60, "min"] : [s / 86_400, "d", (s % 86_400) / 3600, "h"];
+  return `${Math.floor(whole)} ${unit}${part >= 1 ? ` ${Math.floor(part)} ${partUnit}` : ""}`;
 }
 
 /** SPOT_COOLING becomes "Spot cooling". */
@@ -78,7 +88,7 @@ const NAMES = { n: "samples", needed: "samples needed" };
 export const label = (name) => NAMES[name] ?? name.replace(/(_usd)?_per_hour$|_usd$|_ms$|_hours$/, "").replaceAll("_", " ");
 
 const FORMATS = [
-  [/_ms$/, (value) => new Date(value).toLocaleString()],
+  [/_ms$/, (value) => `${localTime(value, "date")}, ${localTime(value)}`],
   [/_per_hour$/, (value) => `${usd(value)}/h`],
   [/_usd$/, usd],
   [/_hours$/, (value) => duration(value * 3_600_000)],

@@ -201,8 +201,62 @@ def test_a_cascade_is_sent_if_it_is_unusual_for_its_symbol_or_nothing_is_known_o
 
 
 @pytest.mark.parametrize(
+    ("relative", "burst", "answer"),
+    [
+        (4, True, Reason.OPENED),
+        (4, False, Reason.USUAL),
+        (4, None, Reason.USUAL),
+        (5, False, Reason.OPENED),
+        (None, False, Reason.OPENED),
+    ],
+)
+def test_with_the_basis_of_bursts_a_usual_cascade_is_sent_in_one(
+    relative: int | None, burst: object, answer: Reason
+) -> None:
+    told = event(data={"peak_severity_relative": relative, "burst": burst})
+    assert [d.reason for d in policy(cascade_basis="burst").decide(told, START).decisions] == [answer]
+    assert [d.reason for d in policy().decide(told, START).decisions] == [
+        answer if relative != 4 else Reason.USUAL
+    ]
+
+
+@pytest.mark.parametrize(
+    ("severity", "state", "answer"),
+    [
+        (Severity.WARNING, "EXPLOSIVE", Reason.OPENED),
+        (Severity.WARNING, "HIGH_VOL", Reason.USUAL),
+        (Severity.CRITICAL, "EXPLOSIVE", Reason.USUAL),
+        (Severity.CRITICAL, "EXTREME", Reason.OPENED),
+        (Severity.CRITICAL, None, Reason.OPENED),
+    ],
+)
+def test_volatility_is_sent_where_its_calibrated_state_is_as_severe_or_unknown(
+    severity: Severity, state: str | None, answer: Reason
+) -> None:
+    told = event(kind=EventType.VOLATILITY_REGIME, severity=severity, data={"vol_regime_calibrated": state})
+    assert [d.reason for d in policy(volatility_basis="both").decide(told, START).decisions] == [answer]
+    assert [d.reason for d in policy().decide(told, START).decisions] == [Reason.OPENED]
+
+
+@pytest.mark.parametrize(
+    ("alarm", "answer"), [(True, Reason.OPENED), (False, Reason.USUAL), (None, Reason.OPENED)]
+)
+def test_funding_is_sent_where_its_robust_score_is_an_alarm_too_or_unknown(
+    alarm: object, answer: Reason
+) -> None:
+    told = event(kind=EventType.FUNDING_ANOMALY, data={"robust_alarm": alarm, "z_robust": 2.5})
+    assert [d.reason for d in policy(funding_basis="both").decide(told, START).decisions] == [answer]
+    assert [d.reason for d in policy().decide(told, START).decisions] == [Reason.OPENED]
+
+
+@pytest.mark.parametrize(
     ("basis", "answer"),
-    [("absolute", Reason.SMALL), ("both", Reason.SMALL), ("relative", Reason.OPENED)],
+    [
+        ("absolute", Reason.SMALL),
+        ("both", Reason.SMALL),
+        ("burst", Reason.SMALL),
+        ("relative", Reason.OPENED),
+    ],
 )
 def test_what_is_unusual_but_few_dollars_is_sent_only_where_dollars_are_not_asked(
     basis: str, answer: Reason

@@ -4,16 +4,14 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 
 from regimes.alerting.bulletins import MANY
-from regimes.clock import SystemClock
 from regimes.events import Event, EventType
 from regimes.pipeline.states import GIST
 from regimes.storage.base import Delivery, DeliveryStatus
-from regimes.storage.factory import storage_for
+from regimes.storage.factory import database_for
 from regimes.storage.store import Store
 from tests.chaos.world import CRITICAL_USD, Receiver
 
@@ -48,10 +46,9 @@ class Books(msgspec.Struct):
 
 
 @asynccontextmanager
-async def opened(url: str, spool: Path) -> AsyncIterator[Store]:
+async def opened(url: str) -> AsyncIterator[Store]:
     """The service's database, beside it or after it."""
-    storage = storage_for(url, clock=SystemClock(), spool=spool)
-    assert isinstance(storage, Store)
+    storage = database_for(url)
     await storage.open()
     try:
         yield storage

@@ -33,7 +33,7 @@ async def strike(market: Exchange, hook: Receiver, symbol: str) -> None:
 
 
 async def check(url: str, folder: Path, hooks: Sequence[Receiver], struck: Sequence[str]) -> None:
-    async with books.opened(url, folder / "beside.db") as storage:
+    async with books.opened(url) as storage:
         found = await books.read(storage)
         order = await storage.read(
             lambda session: session.rows("SELECT ts_ms, event_type FROM market_events ORDER BY position")

@@ -129,7 +129,7 @@ async def test_a_full_disk_is_told_at_once_and_what_waited_is_stored_and_sent_wh
         for name in emergency:
             # It went past the database, which could not take it.
             del hook.bodies[name]
-        async with books.opened(url, tmp_path / "beside.db") as storage:
+        async with books.opened(url) as storage:
             found = await books.read(storage)
     books.check(found, hooks, ("http-all-1",))
     books.check_doubles(found, hooks)

@@ -24,6 +24,8 @@ from tests.storage.postgres_server import PrivatePostgres
 KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
 SEASON = 20
 """After so many kills everything begins anew with an empty database."""
+PATIENCE_S = 300
+"""How soon something happens is not asked here: a long run may have the least of a busy machine."""
 FRESH = world.alike(min(KILLS, SEASON) * 4 // 3)
 MODES: Sequence[Mode] = ("up", "up", "up", "refusing", "failing", "hanging")
 ENDPOINTS = ("http-all-1", "http-all-2")
@@ -65,7 +67,7 @@ class Chaos:
                 self.run.while_starting += 1
                 await asyncio.sleep(self.chance.uniform(0.2, 3.0))
             else:
-                await service.is_live()
+                await service.is_live(within_s=PATIENCE_S)
                 await self._strike_and_kill(service)
         self.run.kills += 1
         self.logged |= {line["id"] for line in service.heard("market_event")}
@@ -77,7 +79,7 @@ class Chaos:
         orders = [
             Liquidation(now_ms - i, "binanceusdm", symbol, "long", 10.0, 500.0, 5000.0) for i in range(30)
         ]
-        async with books.opened(self.url, self.folder / "beside.db") as storage:
+        async with books.opened(self.url) as storage:
             await storage.add_liquidations(orders)
             await storage.flush()
 
@@ -85,13 +87,13 @@ class Chaos:
         """Let everything work, wait until all is delivered, end in order; the books."""
         for hook in self.hooks:
             await hook.set_mode("up")
-        async with books.opened(self.url, self.folder / "beside.db") as storage:
+        async with books.opened(self.url) as storage:
             await books.hurry(storage)
             async with world.service(self.folder, self._variables()) as service:
-                await service.is_live()
-                async with asyncio.timeout(60):
+                await service.is_live(within_s=PATIENCE_S)
+                async with asyncio.timeout(PATIENCE_S):
                     await books.all_settled(storage)
-                assert await service.stop() == 0
+                assert await service.stop(within_s=PATIENCE_S) == 0
             self.logged |= {line["id"] for line in service.heard("market_event")}
             found = await books.read(storage)
         self.run.unstored = len(self.logged - found.revisions.keys())
@@ -100,14 +102,21 @@ class Chaos:
         return found
 
     async def _strike_and_kill(self, service: Service) -> None:
-        strike = asyncio.create_task(self._strike())
-        await asyncio.sleep(self.chance.uniform(0.0, 2.0))
+        symbol = self._next()
+        strike = asyncio.create_task(self._strike(symbol))
+        if self.chance.random() < 0.5:
+            # Around the decision and the first messages, unless the strike fell into a gap of the stream.
+            with suppress(TimeoutError):
+                await service.says("market_event", within_s=20, symbol=symbol)
+            await asyncio.sleep(self.chance.uniform(0.0, 0.5))
+        else:
+            await asyncio.sleep(self.chance.uniform(0.0, 2.0))
         await service.kill()
         strike.cancel()
         with suppress(asyncio.CancelledError, aiohttp.ClientError):
             await strike
 
-    async def _strike(self) -> None:
+    async def _strike(self, symbol: str) -> None:
         """The great ones all the time, and one small one after the other."""
         async with asyncio.TaskGroup() as group:
             group.create_task(
@@ -115,7 +124,7 @@ class Chaos:
                     "burst", count=400, per_segment=10, per_second=200, symbol_ids=["BTCUSDT", "ETHUSDT"]
                 )
             )
-            await self.market.strike(self._next(), seconds=self.chance.choice([0.0, 0.3, 1.0]))
+            await self.market.strike(symbol, seconds=self.chance.choice([0.0, 0.3, 1.0]))
 
     def _next(self) -> str:
         self.struck.append(FRESH[len(self.struck)])
@@ -126,16 +135,7 @@ class Chaos:
         return world.variables(self.market, SYMBOLS, self.hooks, self.url, REGIMES__STORAGE__CACHE_DIR=cache)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def server(request: pytest.FixtureRequest) -> PrivatePostgres | None:
-    """The database server to use; none for SQLite."""
-    if request.param == "sqlite":
-        return None
-    found: PrivatePostgres = request.getfixturevalue("mortal")
-    return found
-
-
-@pytest.mark.timeout(300 + 15 * KILLS)
+@pytest.mark.timeout(300 + 60 * KILLS)
 async def test_nothing_is_lost_and_nothing_told_twice_however_often_the_service_is_killed(
     server: PrivatePostgres | None, tmp_path: Path
 ) -> None:
@@ -158,7 +158,7 @@ async def season(chaos: Chaos, kills: int) -> None:
     found = await chaos.aftermath()
     books.check(found, chaos.hooks, ENDPOINTS)
     episodes = books.check_strikes(found, chaos.struck)
-    assert episodes >= kills // 2
+    assert episodes >= kills // 4, "too few were struck for this to show anything"
     states = sum(map(len, found.revisions.values()))
     sys.stdout.write(f"\n{chaos.run}, {episodes} episodes of {len(chaos.struck)} struck, ")
     sys.stdout.write(f"{states} states, {len(found.deliveries)} deliveries\n")

@@ -207,10 +207,10 @@ class Service:
         assert more(), f"ended without saying {event!r} again:\n{''.join(self.noise)}"
         return self.heard(event, **fields)[seen]
 
-    async def is_live(self) -> None:
+    async def is_live(self, *, within_s: float = 100.0) -> None:
         """Wait until liquidations flow and are judged."""
-        await self.says("stream_connected", within_s=100, line=READY)
-        await self.says("warmed_up", within_s=100)
+        await self.says("stream_connected", within_s=within_s, line=READY)
+        await self.says("warmed_up", within_s=within_s)
 
     def heard(self, event: str, **fields: Any) -> list[dict[str, Any]]:
         """Lines of the log so far."""
@@ -220,6 +220,10 @@ class Service:
         """End it as a power cut would."""
         self.process.kill()
         await self.process.wait()
+        await self._reading
+
+    async def all_said(self) -> None:
+        """Wait until everything it said has been read; it ends meanwhile."""
         await self._reading
 
     async def stop(self, *, within_s: float = 15.0) -> int:
@@ -250,7 +254,7 @@ def _matches(line: dict[str, Any], event: str, fields: Mapping[str, Any]) -> boo
     return line.get("event") == event and all(line.get(name) == value for name, value in fields.items())
 
 
-def start(folder: Path, variables: Mapping[str, str]) -> Service:
+def start(folder: Path, variables: Mapping[str, str], program: Sequence[str] = ("regimes", "run")) -> Service:
     """Start the service in `folder` with nobody's settings but these."""
     kept = {
         name: value
@@ -258,13 +262,15 @@ def start(folder: Path, variables: Mapping[str, str]) -> Service:
         if not name.startswith(("REGIMES", "BINANCE", "LOG_", "WEBHOOK", "DB_URL"))
     }
     environ = {**kept, "HOME": str(folder), **variables}
-    return Service(Child(("regimes", "run"), folder=folder, environ=environ, read=STDERR))
+    return Service(Child(program, folder=folder, environ=environ, read=STDERR))
 
 
 @asynccontextmanager
-async def service(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[Service]:
+async def service(
+    folder: Path, variables: Mapping[str, str], program: Sequence[str] = ("regimes", "run")
+) -> AsyncIterator[Service]:
     """Run the service; killed at the end of the block if it is still there."""
-    running = start(folder, variables)
+    running = start(folder, variables, program)
     try:
         yield running
     finally:

@@ -28,6 +28,16 @@ def against(exchange: LoopbackExchange, **variables: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("command", ["run", "features"])
+async def test_an_unknown_symbol_ends_the_start_in_one_sentence(tmp_path: Path, command: str) -> None:
+    async with live_exchange() as exchange:
+        done = await regimes(tmp_path, command, **against(exchange, REGIMES__SYMBOLS="BTC/USDT,SOL/USDT"))
+    assert done.code == 2
+    assert "have no market for 'SOL/USDT'" in done.err
+    assert "Unclosed" not in done.err, "sockets are given back"
+    assert "release all resources" not in done.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_service_in_order_and_quietly(tmp_path: Path, number: signal.Signals) -> None:
     clock = SystemClock()

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from regimes.events import Event
 from regimes.features.base import Universe
 from regimes.features.volatility_regime import VolatilityReading, VolatilityRegime, VolatilitySettings
 from regimes.features.volatility_regime.calibrated import NO_NUMBERS
@@ -139,3 +140,28 @@ def test_a_day_without_bars_leaves_no_calibrated_number(hours: list[list[Candle]
     target = warmed(hours)
     target.update(Tick((HISTORY + 30) * HOUR_MS))
     assert all(getattr(told(target), name) is None for name in NO_NUMBERS)
+
+
+def events(hours: Sequence[list[Candle]], *, quiet: bool, **settings: object) -> list[Event]:
+    target = feature(**settings)
+    target.quiet = quiet
+    found: list[Event] = []
+    for number, bars in enumerate(hours, 1):
+        for bar in bars:
+            target.update(bar)
+        found += target.update(Tick(number * HOUR_MS + 2_000)).events
+    return found
+
+
+def test_events_say_the_calibrated_state_where_that_is_asked_for_even_in_a_replay() -> None:
+    hours = market(4, loud_from=HISTORY)
+    told_too = events(hours, quiet=False, calibrated_in_events=True)
+    assert told_too == events(hours, quiet=True, calibrated_in_events=True)
+    last = told_too[-1].data
+    assert last["vol_regime_calibrated"] in {"HIGH_VOL", "EXPLOSIVE", "EXTREME"}
+    assert 0 < last["clustering_probability"] <= 1
+    plain = events(hours, quiet=False)
+    extra = {"vol_regime_calibrated", "forecast_24h", "clustering_probability", "p_extreme"}
+    assert [event.data for event in plain] == [
+        {key: value for key, value in event.data.items() if key not in extra} for event in told_too
+    ]

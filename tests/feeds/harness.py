@@ -1,13 +1,13 @@
 """A sink that keeps everything, and a feed that runs against the loopback exchange for as long as a block."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from regimes.clock import ScaledClock
-from regimes.features.base import Universe
+from regimes.features.base import Need, Universe
 from regimes.feeds.base import Sink
 from regimes.feeds.binance import BinanceFeed
 from regimes.feeds.settings import VenuesSettings
@@ -91,11 +91,12 @@ async def running(
     symbols: tuple[str, ...] = SYMBOLS,
     cache_dir: Path | None = None,
     warm: asyncio.Event | None = None,
+    needs: Sequence[Need] = (),
     **changes: Any,
 ) -> AsyncIterator[BinanceFeed]:
     """A feed that runs inside the block and must leave no task and no session behind."""
     before = asyncio.all_tasks()
-    feed = BinanceFeed(quick(exchange, **changes), Universe(symbols), clock, cache_dir)
+    feed = BinanceFeed(quick(exchange, **changes), Universe(symbols), clock, cache_dir, needs=needs)
     task = asyncio.create_task(feed.run(sink, warm=warm))
     try:
         yield feed

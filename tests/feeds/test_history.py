@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -87,6 +88,13 @@ async def test_of_several_needs_the_longest_counts_and_progress_is_told_part_by_
     assert len(candles(history)) == 48 * len(SYMBOLS)
     assert [(part.done, part.total) for part in told] == [(n, 6) for n in range(1, 7)]
     assert {part.label for part in told} == {f"{s} {what}" for s in SYMBOLS for what in ("1h", "funding")}
+
+
+async def test_a_need_for_some_symbols_is_met_for_these_alone() -> None:
+    async with loopback(speed=1.0) as (exchange, clock), opened(exchange, clock) as feed:
+        history = await feed.warmup([Need("candle", HOUR_MS, "1m", 2), Need("candle", DAY_MS, "1h")])
+    by_length = Counter((bar.symbol, bar.timeframe) for bar in candles(history))
+    assert by_length == {**{(s, "1h"): 24 for s in SYMBOLS}, **{(s, "1m"): 60 for s in SYMBOLS[:2]}}
 
 
 async def test_funding_beyond_the_exchanges_limit_holds_nothing_up() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from regimes.clock import ScaledClock
 from regimes.errors import ConfigError, VenueError
+from regimes.features.base import Need
 from regimes.feeds.base import ObservationQueue
 from regimes.feeds.simulator.exchange import LoopbackExchange
 from regimes.feeds.simulator.malformed import MALFORMED
@@ -30,7 +31,7 @@ from regimes.observations import (
     OpenInterest,
     Unavailable,
 )
-from regimes.timeframe import DAY_MS, HOUR_MS
+from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.feeds.harness import START_MS, SYMBOLS, Seen, live, loopback, running
 
 Fault = Callable[[LoopbackExchange], Awaitable[object]]
@@ -92,6 +93,27 @@ async def test_closed_candles_come_once_each_while_hours_fly() -> None:
         opens = sorted(open_ms for name, open_ms in bars if name == symbol)
         assert opens == list(range(opens[0], opens[-1] + 1, HOUR_MS))
     assert {bar.venue for bar in closed(seen)} == {"binanceus"}
+
+
+async def test_minutes_that_a_feature_needs_come_closed_and_gapless_of_its_symbols_alone() -> None:
+    seen = Seen()
+    needs = [Need("candle", HOUR_MS, "1m", 2)]
+    async with (
+        loopback(speed=60.0) as (exchange, clock),
+        running(exchange, clock, seen, needs=needs, candle_grace_seconds=120.0),
+    ):
+        await live(seen)
+        await exchange.faults.close(1001)
+        await seen.until(lambda: len(minutes(seen)) >= 12)
+    assert all(bar.closed for bar in minutes(seen))
+    for symbol in SYMBOLS[:2]:
+        opens = sorted(bar.open_ms for bar in minutes(seen) if bar.symbol == symbol)
+        assert opens == list(range(opens[0], opens[-1] + MINUTE_MS, MINUTE_MS))
+    assert {bar.symbol for bar in minutes(seen)} == set(SYMBOLS[:2])
+
+
+def minutes(seen: Seen) -> list[Candle]:
+    return [bar for bar in seen.of(Candle) if bar.timeframe == "1m"]
 
 
 def closed(seen: Seen) -> list[Candle]:

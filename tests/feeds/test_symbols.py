@@ -92,6 +92,13 @@ def test_an_unknown_symbol_is_named_with_near_matches() -> None:
     assert "'BTC/USDT'" not in text
 
 
+def test_a_base_spelt_alike_is_meant_and_not_whatever_has_the_same_quote() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_known(["FOO/USDT"], {"binanceus": MAJORS, "binanceusdm": MAJORS})
+    assert "binanceus and binanceusdm have no market for 'FOO/USDT'" in str(caught.value)
+    assert "SOL/USDT" not in str(caught.value)
+
+
 def test_an_unknown_symbol_like_nothing_known_gets_the_rule() -> None:
     with pytest.raises(ConfigError, match="write it as BASE/QUOTE"):
         check_known(["??"], {"binanceus": MAJORS})

@@ -70,7 +70,7 @@ def test_of_many_pairs_more_evidence_is_asked() -> None:
     few, many = (watch_of(together(6, 700, rows)) for rows in (2, 30))
     for watch in (few, many):
         watch.arrays["evidence"][:] = 0.0
-        watch.arrays["evidence"][0, 0] = 9.6
+        watch.arrays["evidence"][0, 0] = 6.8
     assert few.broken().tolist() == [0]
     assert many.broken().tolist() == []
     many.arrays["evidence"][0, 0] = 35.0

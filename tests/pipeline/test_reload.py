@@ -149,16 +149,17 @@ async def test_settings_that_need_a_restart_are_named_and_left(
     assert line["need_a_restart"] == ["liquidation.critical_velocity"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("cascade_basis", "relative"), ("volatility_basis", "both")], ids=str
+)
 async def test_a_basis_that_makes_other_events_is_said_to_need_a_restart(
-    tmp_path: Path, hooks: tuple[Receiver, Receiver]
+    tmp_path: Path, hooks: tuple[Receiver, Receiver], name: str, value: str
 ) -> None:
     first, _ = hooks
     async with running(tmp_path, first) as (exchange, life):
-        changed = settings_with(
-            exchange, tmp_path, first.base, **CASCADES, alerting={"cascade_basis": "relative"}
-        )
+        changed = settings_with(exchange, tmp_path, first.base, **CASCADES, alerting={name: value})
         line = await reloaded(life, lambda: changed)
-    assert line["need_a_restart"] == ["alerting.cascade_basis"]
+    assert line["need_a_restart"] == [f"alerting.{name}"]
 
 
 def test_a_redactor_masks_what_it_has_learned_and_what_it_knew(tmp_path: Path) -> None:

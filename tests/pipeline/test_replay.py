@@ -1,10 +1,11 @@
+import asyncio
 from collections.abc import Iterator
 
 from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.features.base import Universe
 from regimes.observations import Candle, FundingRate, Observation
-from regimes.pipeline.replay import replay
+from regimes.pipeline.replay import JUDGED_HOURS, replay
 from regimes.timeframe import DAY_MS, HOUR_MS, known_at_ms
 
 NOW_MS = 1_737_982_800_000
@@ -52,6 +53,21 @@ async def test_an_episode_in_the_history_began_when_it_began() -> None:
     (event,) = [e for e in machine.open_events.values() if e.type.value == "VOLATILITY_REGIME"]
     assert NOW_MS - DAY_MS < event.started_ms < NOW_MS - 12 * HOUR_MS
     assert event.id in {told.id for told in done.events}
+
+
+async def test_others_have_a_turn_after_each_hour_that_is_judged() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await replay(engine(), history(40), NOW_MS, interval_ms=INTERVAL_MS)
+    beside.cancel()
+    assert turns >= JUDGED_HOURS
 
 
 async def test_what_is_not_known_yet_is_left_out() -> None:

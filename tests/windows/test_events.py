@@ -152,7 +152,8 @@ def test_the_sum_that_ends_with_each_amount_and_when_it_falls_below_a_share_of_i
     window, kept = EventWindow(SPANS, 1000), sorted(items, key=lambda item: item[0])
     for ts_ms, cents in kept:
         window.add(ts_ms, cents, is_long=True)
-    found = dict(window.crests(after_ms=after_ms))
+    first, sums = window.crests(after_ms=after_ms)
+    found = dict(enumerate(sums, first))
     assert list(found) == [place for place, item in enumerate(kept) if item[0] > after_ms]
     for place, total in found.items():
         so_far, ts_ms = kept[: place + 1], kept[place][0]

@@ -48,8 +48,7 @@ async def _venue(role: str, venue: str, exchange: Any, settings: Settings) -> li
                 subject,
                 "wrong",
                 f"cannot be reached: {type(error).__name__}: {str(error)[:160]}",
-                "check network, proxy and firewall of this machine; set a proxy as venues."
-                f"{role}_url if there is one",
+                "check network and firewall of this machine; set venues.proxy if the way out is a proxy",
             )
         ]
     return [

@@ -14,7 +14,7 @@ from regimes.commands.load_test.market import STEP_USD, names
 from regimes.commands.load_test.tiers import Load
 from regimes.errors import VenueError
 
-READY_S: Final = 300.0
+READY_S: Final = 900.0
 LOOK_S: Final = 0.5
 CONFIG: Final = "load-test.toml"
 _OURS: Final = ("REGIMES_", "BINANCE_", "DB_", "WEBHOOK", "DASHBOARD_", "OPENAI_", "LOG_")

@@ -9,18 +9,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from regimes.clock import SystemClock
 from regimes.errors import VenueError
+from regimes.pipeline import lag
 
 EVERY_S: Final = 2.0
 _LAG: Final = "regimes_loop_lag_seconds"
 _MEMORY: Final = "process_resident_memory_bytes"
 _DEPTH: Final = "regimes_queue_depth"
+LAG_WINDOW_S: Final = lag.KEPT * lag.PERIOD_S
+"""How far the lag that a service tells looks back."""
 _real = SystemClock()
 Labels = frozenset[tuple[str, str]]
 Samples = Mapping[str, Mapping[Labels, float]]
 
 
 class Watch:
-    """Looks again and again. highest: of what goes up and down, the most that was seen."""
+    """Looks again and again. highest: of what goes up and down, the most that was seen.
+
+    The lag that is told in the first minute holds what the start of the service cost: what is told later replaces it.
+    """
 
     def __init__(self, address: str, token: str = "") -> None:
         self.highest = dict.fromkeys((_LAG, _MEMORY, _DEPTH), 0.0)
@@ -49,6 +55,8 @@ class Watch:
             raise VenueError(
                 f"{self._address}/metrics does not answer ({error}); is the service up?"
             ) from error
+        if self.seconds < LAG_WINDOW_S:
+            self.highest[_LAG] = 0.0
         self._last, self._ended_s = parsed(text), _real.monotonic()
         if not self._first:
             self._first, self._began_s = self._last, self._ended_s

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from regimes.features.correlation_engine.feature import CorrelationEngine
-from regimes.features.correlation_engine.leaders import Leadership, find_leader
+from regimes.features.correlation_engine.leaders import Leadership, find_leader, find_leader_in_minutes
 from regimes.features.correlation_engine.pairs import NORMAL_HOURS, NORMAL_NEEDED, WEEK_HOURS, WEEK_NEEDED
 from regimes.features.correlation_engine.reading import CorrelationReading, MarketCorrelationReading
 from regimes.features.correlation_engine.settings import CorrelationSettings
@@ -34,6 +34,7 @@ __all__ = [
     "compare",
     "correlation_matrix",
     "find_leader",
+    "find_leader_in_minutes",
     "fisher_z",
     "is_break",
     "pearson_matrix",

@@ -18,8 +18,9 @@ from regimes.features.base import (
 )
 from regimes.features.correlation_engine.breaks import Breaks
 from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
-from regimes.features.correlation_engine.leaders import Leaders
+from regimes.features.correlation_engine.leaders import TESTED_SYMBOLS, Leaders
 from regimes.features.correlation_engine.market import Market, SmallMarket
+from regimes.features.correlation_engine.minutes import WINDOW_MINUTES, Minutes
 from regimes.features.correlation_engine.pairs import (
     NO_BREAK,
     PANEL_HOURS,
@@ -34,7 +35,7 @@ from regimes.features.foresight import Hours
 from regimes.features.hourly import CATCH_UP_HOURS
 from regimes.maths.correlation import FloatArray
 from regimes.observations import Candle, Observation, Tick, Unavailable
-from regimes.timeframe import HOUR_MS
+from regimes.timeframe import HOUR_MS, MINUTE_MS
 from regimes.windows.panel import NEVER, ReturnPanel
 
 ALIVE_HOURS: Final = 24
@@ -70,6 +71,7 @@ class CorrelationEngine:
         self._market: Market = SmallMarket(rows) if rows <= SHOWN_SYMBOLS else LargeMarket(rows)
         self._breaks = Breaks(settings, labels)
         self._leaders = Leaders(settings, labels)
+        self._minutes = Minutes(TESTED_SYMBOLS) if settings.leadership_bars == "1m" else None
         self._views = Views(labels)
         self._waiting: list[tuple[int, int, float]] = []
         self._forming = NEVER
@@ -85,14 +87,19 @@ class CorrelationEngine:
         """Numbers of the newest hour that no reading has been made from yet."""
 
     def warmup(self) -> Sequence[Need]:
-        """The 7 days and the 30 days before them, in hourly closes."""
-        return [Need("candle", (PANEL_HOURS + 1) * HOUR_MS, "1h")]
+        """The 7 days and the 30 days before them, in hourly closes; and the minutes in which a leader is looked for."""
+        hours = Need("candle", (PANEL_HOURS + 1) * HOUR_MS, "1h")
+        if self._minutes is None:
+            return [hours]
+        return [hours, Need("candle", WINDOW_MINUTES * MINUTE_MS, "1m", TESTED_SYMBOLS)]
 
     def update(self, observation: Observation) -> Output:
         """Take a bar, a Tick, or word that a symbol has no candles."""
         if isinstance(observation, Candle):
-            is_hour = observation.closed and observation.timeframe == "1h"
-            return self._on_candle(observation) if is_hour else NOTHING
+            if observation.closed and observation.timeframe == "1h":
+                return self._on_candle(observation)
+            self._on_minute(observation)
+            return NOTHING
         if isinstance(observation, Tick):
             return self._on_tick(observation.ts_ms)
         if isinstance(observation, Unavailable) and observation.kind == "candle":
@@ -106,7 +113,12 @@ class CorrelationEngine:
         return 0 if self._waiting or self._behind else NEVER_DUE
 
     def awaits(self, hour_ms: int) -> bool:
-        """Whether every symbol is computed up to the hour before, and time is not past the end of this one."""
+        """Whether every symbol is computed up to the hour before, and time is not past the end of this one.
+
+        Never where minutes come in between, or there are too many pairs to compute them all.
+        """
+        if self._minutes is not None or not isinstance(self._market, SmallMarket):
+            return False
         idle = self._forming == NEVER and not (self._waiting or self._behind)
         whole = bool((self._panel.newest == hour_ms // HOUR_MS - 1).all())
         return idle and whole and self._now_ms <= hour_ms + HOUR_MS
@@ -154,6 +166,7 @@ class CorrelationEngine:
             "breaks": self._breaks.snapshot(),
             "leaders": self._leaders.snapshot(),
             "watch": self._watch.snapshot(),
+            **({} if self._minutes is None else self._minutes.snapshot()),
         }
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -168,6 +181,8 @@ class CorrelationEngine:
         self._breaks.restore(snapshot["breaks"])
         self._leaders.restore(snapshot["leaders"])
         self._watch.restore(snapshot["watch"])
+        if self._minutes is not None:
+            self._minutes.restore(snapshot)
         if self._panel.head != NEVER:
             self._market.advance(self._panel, rebuild=True)
         self._views.declare_unavailable(self._unavailable)
@@ -192,6 +207,11 @@ class CorrelationEngine:
             if not self._awaited:
                 events += self._put_in()
         return self._said(events)
+
+    def _on_minute(self, candle: Candle) -> None:
+        row = self._rows.get(candle.symbol, TESTED_SYMBOLS)
+        if self._minutes is not None and row < TESTED_SYMBOLS and candle.closed and candle.timeframe == "1m":
+            self._minutes.put(row, candle)
 
     def _on_tick(self, ts_ms: int) -> Output:
         self._now_ms = max(self._now_ms, ts_ms)
@@ -258,9 +278,16 @@ class CorrelationEngine:
             self._unseen = self._pairs()
             events += self._breaks.step(self._unseen, at_ms, self._now_ms)
         if self._leaders.due(hour):
-            window = self._panel.returns(self._settings.leadership_window_hours, ago=self._panel.head - hour)
-            events += self._leaders.search(window, hour, at_ms, self._now_ms)
+            events += self._look_for_leader(hour, at_ms)
         return events
+
+    def _look_for_leader(self, hour: int, at_ms: int) -> list[Event]:
+        if self._minutes is None:
+            window = self._panel.returns(self._settings.leadership_window_hours, ago=self._panel.head - hour)
+            return self._leaders.search(window, hour, at_ms, self._now_ms)
+        # Not the minutes of the hour that has just closed, as some of them may still be on their way.
+        prices = self._minutes.window(at_ms - HOUR_MS)
+        return self._leaders.search_minutes(prices, hour, at_ms, self._now_ms)
 
     def _pairs(self) -> Pairs:
         """Numbers of all pairs in a small universe, else of those that are broken or may be."""

@@ -62,7 +62,7 @@ class LargeMarket:
         """Which line of `_apart` a row with missing hours has, else -1."""
         self._apart: dict[Window, Correlations] = {}
         shapes = [block.products.shape for block in self._sliding[WEEK].blocks]
-        self._work = [(np.empty(shape, "f4"), np.empty(shape, "f4")) for shape in shapes]
+        self._work = [tuple(np.empty(shape, "f4") for _ in range(3)) for shape in shapes]
 
     def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:
         self._panel = panel
@@ -113,17 +113,23 @@ class LargeMarket:
         return masked_rows(values, ~np.isnan(values), self._holed, window.needed)
 
     def pairs(self, rows: IntArray, columns: IntArray) -> Pairs:
-        week, before_week, day, before_day = (self._at(window, rows, columns) for window in WINDOWS)
+        week, before_week, day, before_day = self._at(rows, columns)
         return numbers(rows, columns, Horizon(week, before_week), Horizon(day, before_day))
 
-    def _at(self, window: Window, rows: IntArray, columns: IntArray) -> Correlations:
-        if self._panel is None or not len(rows):
-            return Correlations(np.full(len(rows), np.nan), np.zeros(len(rows), dtype=np.int64))
-        r = np.full(len(rows), np.nan)
+    def _at(self, rows: IntArray, columns: IntArray) -> list[Correlations]:
+        """Correlations of these pairs in each window."""
+        whole = np.flatnonzero((self._line[rows] < 0) & (self._line[columns] < 0))
+        r = np.full((len(WINDOWS), len(rows)), np.nan)
+        if self._panel is not None and len(whole):
+            r[:, whole] = pearson_pairs(
+                self._panel.returns(PANEL_HOURS), rows[whole], columns[whole], [w.span for w in WINDOWS]
+            )
+        return [self._with_holed(window, r[place], rows, columns) for place, window in enumerate(WINDOWS)]
+
+    def _with_holed(self, window: Window, r: FloatArray, rows: IntArray, columns: IntArray) -> Correlations:
+        """The correlations of whole rows that are usable, and of the others what was computed apart."""
+        r[np.isnan(self._scale[window][rows] + self._scale[window][columns])] = np.nan
         n = np.full(len(rows), self._columns[window])
-        usable = np.flatnonzero(~np.isnan(self._scale[window][rows] + self._scale[window][columns]))
-        values = self._panel.returns(window.hours, ago=window.ago)
-        r[usable] = pearson_pairs(values, rows[usable], columns[usable], self._columns[window])
         for own, other in ((rows, columns), (columns, rows)):
             apart = np.flatnonzero(self._line[own] >= 0)
             if len(apart):
@@ -149,7 +155,7 @@ class LargeMarket:
             n = self._columns[recent], self._columns[normal]
             scales = {window: self._scale[window].astype(np.float32) for window in (recent, normal)}
             day = self._day.astype(np.float32)
-            for number, (change, before) in enumerate(self._work):
+            for number, (change, before, size) in enumerate(self._work):
                 block = self._sliding[normal].blocks[number]
                 if recent is DAY:
                     np.matmul(day[block.start : block.stop], day[block.start :].T, out=change)
@@ -157,7 +163,8 @@ class LargeMarket:
                     _scaled(self._sliding[recent].blocks[number], scales[recent], out=change)
                 _scaled(block, scales[normal], out=before)
                 np.subtract(change, before, out=change)
-                places = np.flatnonzero(np.abs(change) >= settings.min_change - _MARGIN)
+                np.abs(change, out=size)
+                places = np.flatnonzero(size >= settings.min_change - _MARGIN)
                 delta, normally = change.reshape(-1)[places], before.reshape(-1)[places]
                 far = np.abs(delta) >= least_change(normally, delta, n, settings.min_fisher_z) - _MARGIN
                 rows, columns = np.divmod(places[far], len(self._line) - block.start)
@@ -204,9 +211,7 @@ class LargeMarket:
 
 def _rebuild(window: Window, sums: SlidingProducts, panel: ReturnPanel, ago: int) -> None:
     """Sums of a window as they were `ago` hours before the panel's newest."""
-    returns = panel.returns(PANEL_HOURS, ago=ago)
-    last = PANEL_HOURS - window.ago
-    span = returns[:, last - window.hours : last]
+    span = panel.returns(PANEL_HOURS, ago=ago)[:, slice(*window.span)]
     missing = np.isnan(span)
     sums.rebuild(np.where(missing, 0.0, span), int(np.count_nonzero(~missing.all(axis=0))))
 

@@ -10,6 +10,7 @@ from regimes.features.correlation_engine.pairs import (
     DAY_NEEDED,
     NORMAL_HOURS,
     NORMAL_NEEDED,
+    PANEL_HOURS,
     WEEK_HOURS,
     WEEK_NEEDED,
     Horizon,
@@ -57,6 +58,11 @@ class Window(NamedTuple):
     hours: int
     ago: int
     needed: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first of its columns, and the one after its last."""
+        return PANEL_HOURS - self.ago - self.hours, PANEL_HOURS - self.ago
 
 
 WEEK: Final = Window(WEEK_HOURS, 0, WEEK_NEEDED)

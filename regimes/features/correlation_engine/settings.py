@@ -1,5 +1,7 @@
 """What can be set about correlations."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from regimes.features.base import FeatureSettings
@@ -56,7 +58,13 @@ class CorrelationSettings(FeatureSettings):
         default=720,
         ge=200,
         le=888,
-        description="Hours of returns in which a leading asset is looked for; higher = surer, slower to change.",
+        description="Hours of returns in which a leading asset is looked for with leadership_bars 1h; higher = surer, "
+        "slower to change.",
+    )
+    leadership_bars: Literal["1h", "1m"] = Field(
+        default="1h",
+        description="Bars in which a leading asset is looked for; 1m streams and keeps 8.3 days of minutes of the first "
+        "6 symbols, in which a lead of minutes can be proved; it fetches them at the start.",
     )
     leadership_alpha: float = Field(
         default=0.01,

@@ -22,9 +22,8 @@ from regimes.features.funding_anomaly.episodes import Episodes, Moment, severity
 from regimes.features.funding_anomaly.history import History
 from regimes.features.funding_anomaly.reading import Band, Direction, FundingReading
 from regimes.features.funding_anomaly.settings import FundingSettings
-from regimes.maths.anomaly import FloatArray, Measures, measure
+from regimes.maths.anomaly import FloatArray, Measure, Measures, measure
 from regimes.maths.reversion import BLOCK_HOURS, USUAL_Z, chances, terms
-from regimes.maths.stats import nullable
 from regimes.observations import FundingRate, MarkPrice, Observation, Tick, Unavailable
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
 from regimes.wording import duration
@@ -202,8 +201,8 @@ class FundingAnomaly(Feature):
                 within_ms = self._settings.reversal_within_hours * HOUR_MS
                 recent[index, -len(row) :] = times >= times[-1] - within_ms
         measures = measure(matrix, recent, anomaly_z=self._settings.anomaly_z_threshold)
-        found = self._chances(symbols, measures)
-        return [self._reading(symbol, measures, found, index) for index, symbol in enumerate(symbols)]
+        found = self._chances(symbols, measures).T.tolist()
+        return list(map(self._reading, symbols, measures.each(), found))
 
     def _chances(self, symbols: list[str], measures: Measures) -> FloatArray:
         """P(usual again within 24 and 72 hours) of each symbol, shape (2, symbols); NaN for those that are usual."""
@@ -218,22 +217,23 @@ class FundingAnomaly(Feature):
             found[:, unusual] = chances(terms(matrix, window))
         return found
 
-    def _reading(self, symbol: str, measures: Measures, found: FloatArray, index: int) -> FundingReading:
+    def _reading(self, symbol: str, measured: Measure, found: list[float]) -> FundingReading:
         history = self._symbols[symbol].history
-        enough = len(history) >= self._settings.settlements_needed
-        z_score = _number(measures.z[index]) if enough else None
-        status, detail = self._status(symbol, z_score, enough=enough)
+        n = len(history)
+        enough = n >= self._settings.settlements_needed
+        z_score = _number(measured.z) if enough else None
+        status, detail = self._status(symbol, z_score, n)
         header: dict[str, Any] = {
             "feature": self.name,
             "symbol": symbol,
             "status": status,
-            "as_of_ms": history.times[-1] if len(history) else None,
-            "n": len(history),
+            "as_of_ms": history.times[-1] if n else None,
+            "n": n,
             "needed": self._settings.settlements_needed,
             "coverage": history.coverage(),
             "detail": detail,
         }
-        if status is Status.UNAVAILABLE or not len(history):
+        if status is Status.UNAVAILABLE or not n:
             return FundingReading(**header)
         rate_8h = history.rates[-1] * (8.0 / history.hours[-1])
         facts: dict[str, Any] = {
@@ -244,35 +244,35 @@ class FundingAnomaly(Feature):
             "next_funding_ms": history.next_funding_ms,
             "direction": _direction(rate_8h),
         }
-        numbers = self._numbers(z_score, measures, index) if enough else {}
+        numbers = self._numbers(z_score, measured) if enough else {}
         if z_score is not None:
-            within_24h, within_72h = nullable(found[:, index])
+            within_24h, within_72h = map(_number, found)
             numbers |= {"p_revert_24h": within_24h, "p_revert_72h": within_72h}
         return FundingReading(**header, **facts, **numbers)
 
-    def _numbers(self, z_score: float | None, measures: Measures, index: int) -> dict[str, Any]:
-        robust = _number(measures.z_robust[index])
+    def _numbers(self, z_score: float | None, measured: Measure) -> dict[str, Any]:
+        robust = _number(measured.z_robust)
         return {
             "alert_level": severity_of(z_score, self._settings),
-            "mean_8h": _number(measures.mean[index]),
-            "std_8h": _number(measures.std[index]),
+            "mean_8h": _number(measured.mean),
+            "std_8h": _number(measured.std),
             "z_score": z_score,
             "z_robust": robust,
             "robust_alarm": None if robust is None else abs(robust) >= self._settings.robust_z_threshold,
             "band": self._band(z_score),
             "is_anomaly": None if z_score is None else abs(z_score) >= self._settings.anomaly_z_threshold,
-            "percentile": _number(measures.percentile[index]),
-            "persistence": _number(measures.persistence[index]),
-            "run_length": None if z_score is None else int(measures.run_length[index]),
-            "reversal": None if z_score is None else bool(measures.reversal[index]),
+            "percentile": _number(measured.percentile),
+            "persistence": _number(measured.persistence),
+            "run_length": None if z_score is None else measured.run_length,
+            "reversal": None if z_score is None else measured.reversal,
         }
 
-    def _status(self, symbol: str, z_score: float | None, *, enough: bool) -> tuple[Status, str | None]:
+    def _status(self, symbol: str, z_score: float | None, n: int) -> tuple[Status, str | None]:
         held = self._symbols[symbol]
         if held.lacking and held.history.venue in {None, *held.lacking}:
             return Status.UNAVAILABLE, f"{', '.join(held.lacking)} has no funding for {symbol}"
-        if not enough:
-            return Status.WARMING, f"{len(held.history)} of {self._settings.settlements_needed} settlements"
+        if n < self._settings.settlements_needed:
+            return Status.WARMING, f"{n} of {self._settings.settlements_needed} settlements"
         if z_score is None:
             return Status.DEGENERATE, "the rate has left a history without spread: no z-score"
         overdue_ms = held.history.overdue_ms(self._now_ms)
@@ -289,7 +289,7 @@ class FundingAnomaly(Feature):
 
 
 def _number(value: float) -> float | None:
-    return None if isnan(value) else float(value)
+    return None if isnan(value) else value
 
 
 def _direction(rate: float) -> Direction:

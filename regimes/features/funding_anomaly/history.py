@@ -52,10 +52,11 @@ class History:
         """Take what a mark price says of the next settlement; False when it says nothing new."""
         if (mark.predicted_rate is None and mark.next_funding_ms is None) or mark.ts_ms < self._predicted_ms:
             return False
-        known = (self.predicted_rate, self.next_funding_ms)
-        self.predicted_rate, self.next_funding_ms = mark.predicted_rate, mark.next_funding_ms
         self._predicted_ms = mark.ts_ms
-        return known != (mark.predicted_rate, mark.next_funding_ms)
+        if mark.predicted_rate == self.predicted_rate and mark.next_funding_ms == self.next_funding_ms:
+            return False
+        self.predicted_rate, self.next_funding_ms = mark.predicted_rate, mark.next_funding_ms
+        return True
 
     @property
     def predicted(self) -> tuple[float | None, int | None]:

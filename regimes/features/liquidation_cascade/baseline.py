@@ -35,7 +35,8 @@ class Baseline:
         if hour > self._hour - HOURS:
             slot = hour % HOURS
             self._cents[slot] += cents
-            self._stale |= bool(self._watched[slot])
+            if self._watched[slot]:
+                self._stale = True
 
     def close(self, hour: int, *, watched: bool) -> None:
         """Say of an hour that has ended (counted from 1970) whether it was watched."""

@@ -17,6 +17,7 @@ from regimes.features.liquidation_cascade.settings import CascadeSettings
 from regimes.features.liquidation_cascade.tracker import Tracker
 from regimes.maths import cascade
 from regimes.maths.burst import Seen
+from regimes.maths.hawkes import Chains
 from regimes.maths.zones import Zone
 from regimes.observations import (
     MARKET,
@@ -85,10 +86,10 @@ class LiquidationCascade(Feature):
             case MarkPrice() if levels := self._levels.get(observation.symbol):
                 levels.marked(observation)
             case BookDepth() if levels := self._levels.get(observation.symbol):
-                self._trackers[observation.symbol].dirty |= levels.quoted(observation)
+                self._trackers[observation.symbol].untold |= levels.quoted(observation)
             case OpenInterest() if levels := self._levels.get(observation.symbol):
                 levels.held(observation)
-                self._trackers[observation.symbol].dirty = True
+                self._trackers[observation.symbol].untold = True
             case FeedGap(kind="liquidation"):
                 self._pass_over(observation)
                 self._coverage.gap(
@@ -190,20 +191,23 @@ class LiquidationCascade(Feature):
         if self._now_ms // MINUTE_MS != before_ms // MINUTE_MS:
             self._coverage.expire(self._now_ms)
             for tracker in self._everyone():
-                tracker.dirty |= tracker.burst.alarm or tracker.status is not Status.OK
+                tracker.untold |= tracker.burst.alarm or tracker.status is not Status.OK
         if not self.quiet:
             self._refresh_zones()
         told, events = [], []
         for tracker in self._everyone():
             if self.quiet and tracker.is_idle and not len(tracker.window):
                 continue
-            if tracker.dirty or tracker.is_due(self._now_ms):
-                event = self._step(tracker, is_tick=True)
-                facts = self._facts(tracker)
-                tracker.dirty, tracker.status = False, self._status(tracker.symbol, facts.view)[0]
-                told.append((tracker, facts))
-                events += [event] if event is not None else []
-        return Output(self._deferred(told) if told and not self.quiet else [], events)
+            moves = tracker.dirty or tracker.is_due(self._now_ms)
+            if not (moves or tracker.untold):
+                continue
+            if moves and (event := self._step(tracker, is_tick=True)) is not None:
+                events.append(event)
+            tracker.dirty = tracker.untold = False
+            view = self._coverage.view(tracker.symbol, self._now_ms)
+            tracker.status = self._status(tracker.symbol, view)[0]
+            told += [] if self.quiet else [(tracker, self._facts(tracker))]
+        return Output(self._deferred(told) if told else [], events)
 
     def _deferred(self, told: Sequence[tuple[Tracker, "_Facts"]]) -> Deferred:
         symbols = [tracker.symbol for tracker, _ in told]
@@ -224,7 +228,7 @@ class LiquidationCascade(Feature):
         for symbol, levels in self._levels.items():
             if levels.due(self._now_ms):
                 levels.refresh(self._now_ms)
-                self._trackers[symbol].dirty = True
+                self._trackers[symbol].untold = True
 
     def _step(self, tracker: Tracker, *, is_tick: bool) -> Event | None:
         def make(phase: Phase, started_ms: int, revision: int) -> Event:
@@ -236,25 +240,27 @@ class LiquidationCascade(Feature):
         blind = self._coverage.view(tracker.symbol, self._now_ms).blind
         event = tracker.step(self._now_ms, make, blind=blind, is_tick=is_tick)
         if event is not None:
-            self._market.dirty = True
+            self._market.untold = True
         return event
 
     def _facts(self, tracker: Tracker) -> "_Facts":
         """All that a reading follows from, as it is now."""
         window, levels = tracker.window, self._levels.get(tracker.symbol)
+        sums = window.sums()
         return _Facts(
             self._now_ms,
             self._coverage.view(tracker.symbol, self._now_ms),
             window.newest_ms,
-            window.sums(),
+            sums,
             window.long_cents(),
             len(window),
             window.largest_cents(),
             window.dropped,
-            tracker.severity_relative(),
+            tracker.severity_relative(sums),
             tracker.episode.started_ms,
             *(self._breadths() if levels is None else (0, 0)),
             tracker.burst.seen(self._now_ms),
+            None if levels is None else tracker.chains.at(self._now_ms, window),
             levels.open_interest_usd(self._now_ms) if levels is not None else 0.0,
             levels.around() if levels is not None else None,
         )
@@ -324,6 +330,7 @@ class _Facts(NamedTuple):
     breadth: int
     burst_breadth: int
     burst: Seen | None
+    chains: Chains | None
     open_interest_usd: float
     zones: Callable[[], tuple[list[Zone], list[Zone]]] | None
 
@@ -352,6 +359,7 @@ def _numbers(rules: Rules, facts: _Facts) -> dict[str, Any]:
         "is_lower_bound": throttled or facts.view.observed_ms < DAY_MS or facts.dropped > 0,
         "dropped": facts.dropped,
         **_burst(facts.burst),
+        **_chains(facts.chains),
     }
 
 
@@ -365,6 +373,12 @@ def _burst(seen: Seen | None) -> dict[str, Any]:
         "burst_confidence": seen.confidence,
         "branching_ratio": seen.branching_ratio,
     }
+
+
+def _chains(found: Chains | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"branching_ratio_fitted": found.branching_ratio, "branching_half_life_s": found.half_life_s}
 
 
 def _dominant(long_cents: int, short_cents: int) -> Dominance | None:

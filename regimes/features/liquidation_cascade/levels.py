@@ -85,10 +85,12 @@ class Levels:
     def refresh(self, now_ms: int) -> None:
         """Set aside what the zones follow from; they are worked out when somebody looks."""
         self._changed, self._refresh_ms = False, now_ms + _REFRESH_MS
-        settings, amounts, sides = self._settings, self._density.levels(now_ms), self._depth.sides(now_ms)
+        settings, density, sides = self._settings, self._density.copy(), self._depth.sides(now_ms)
 
         def work_out() -> list[Zone]:
-            found = zones.clusters(*amounts, settings.zone_width, min_share=settings.zone_min_share)
+            found = zones.clusters(
+                *density.levels(now_ms), settings.zone_width, min_share=settings.zone_min_share
+            )
             for side in sides or ():
                 found += zones.walls(side, settings.wall_multiple)
             return zones.merged(found, settings.zone_width)

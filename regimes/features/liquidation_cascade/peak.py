@@ -39,9 +39,15 @@ class Peak(msgspec.Struct):
         newest_ms = window.newest_ms
         if newest_ms is None or newest_ms <= self.known_ms:
             return
-        for place, cents in window.crests(after_ms=self.known_ms):
-            self.cents = max(self.cents, cents)
-            enough = ceil(self.cents * share)
+        first, crests = window.crests(after_ms=self.known_ms)
+        highest, last = self.cents, None
+        for place, cents in enumerate(crests, first):
+            if cents > highest:  # noqa: PLR1730 (max takes twice as long, for each of thousands)
+                highest = cents
+            enough = ceil(highest * share)
             if cents >= enough > 0:
-                self.low_ms = window.falls_below_ms(enough, place)
+                last = enough, place
+        self.cents = highest
+        if last is not None:
+            self.low_ms = window.falls_below_ms(*last)
         self.known_ms = newest_ms

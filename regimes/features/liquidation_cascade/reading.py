@@ -19,6 +19,8 @@ class CascadeReading(Reading, frozen=True, kw_only=True):
     burst: whether they come so much faster and larger than usual that it is no chance; burst_since_ms: since when;
     burst_strength: the evidence over its threshold; burst_confidence: share of such alarms that were cascades in a
     simulated market; branching_ratio: how many others each liquidation brings about, 0 to 1. None before half a day.
+    branching_ratio_fitted: the same by maximum likelihood once an hour, with the half-life in seconds of what each brings
+    about. Not for the market.
     """
 
     total_liquidation_usd: float | None = None
@@ -41,6 +43,8 @@ class CascadeReading(Reading, frozen=True, kw_only=True):
     burst_strength: float | None = None
     burst_confidence: float | None = None
     branching_ratio: float | None = None
+    branching_ratio_fitted: float | None = None
+    branching_half_life_s: float | None = None
 
 
 class SymbolCascadeReading(CascadeReading, frozen=True, kw_only=True):

@@ -1,4 +1,5 @@
 from math import ceil, floor
+from operator import sub
 
 import msgspec
 
@@ -8,10 +9,16 @@ from regimes.timeframe import HOUR_MS, MINUTE_MS
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The settings as a tracker uses them. bounds: velocities from which severity is 2, 3, 4 and 5, USD an hour."""
+    """The settings as a tracker uses them.
+
+    bounds: velocities from which severity is 2, 3, 4 and 5, USD an hour. least_cents: for each severity from 1 on, the
+    sums over 1, 4, 12 and 24 h of which one is needed for it; more_than_cents: the sum over 24 h that all need besides.
+    """
 
     threshold_usd: float
     bounds: tuple[float, ...]
+    least_cents: tuple[tuple[int, ...], ...]
+    more_than_cents: int
     alert_from: int
     intensity_ms: int
     calm_fraction: float
@@ -22,9 +29,16 @@ class Rules(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, settings: CascadeSettings, multiple: float = 1.0) -> "Rules":
         """The rules for one symbol, or with `multiple` for the market."""
+        threshold_usd = settings.cascade_threshold_usd * multiple
+        bounds = cascade.severity_bounds(settings.critical_velocity * multiple)
         return cls(
-            threshold_usd=settings.cascade_threshold_usd * multiple,
-            bounds=cascade.severity_bounds(settings.critical_velocity * multiple),
+            threshold_usd=threshold_usd,
+            bounds=bounds,
+            least_cents=tuple(
+                tuple(ceil(velocity * 100 * hours) for hours in cascade.VELOCITY_HOURS)
+                for velocity in (0.0, *bounds)
+            ),
+            more_than_cents=floor(threshold_usd * 100),
             alert_from=settings.alert_from_severity,
             intensity_ms=settings.intensity_minutes * MINUTE_MS,
             calm_fraction=settings.calm_fraction,
@@ -45,13 +59,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     def missing(self, cents: list[int], severity: int) -> int:
         """Cents that must still come, at the least, before these sums can reach `severity`."""
-        velocity = self.velocity_for(severity)
-        above = floor(self.threshold_usd * 100) + 1 - cents[-1]
-        pace = min(
-            ceil(velocity * 100 * hours) - seen
-            for seen, hours in zip(cents, cascade.VELOCITY_HOURS, strict=True)
-        )
-        return max(above, pace)
+        pace: int = min(map(sub, self.least_cents[severity - 1], cents))
+        return max(self.more_than_cents + 1 - cents[-1], pace)
 
     @property
     def alert_velocity(self) -> float:

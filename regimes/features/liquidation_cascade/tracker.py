@@ -8,6 +8,7 @@ from regimes.events import Event, Phase
 from regimes.features.base import Status
 from regimes.features.latch import Episode
 from regimes.features.liquidation_cascade.baseline import Baseline
+from regimes.features.liquidation_cascade.chains import HourlyChains
 from regimes.features.liquidation_cascade.peak import Peak
 from regimes.features.liquidation_cascade.rules import Rules
 from regimes.maths import cascade
@@ -34,6 +35,7 @@ class Tracker:
         self.window = EventWindow((rules.intensity_ms, *_VELOCITY_SPANS_MS), capacity)
         self.baseline = Baseline(rules.hours_needed)
         self.burst = Burst()
+        self.chains = HourlyChains(symbol)
         self.episode = Episode(alert_from=rules.alert_from)
         self.episode_cents = 0
         self.relative_peak: int | None = None
@@ -41,6 +43,9 @@ class Tracker:
         """Worst severity in dollars: below the alert's lowest where the episode is one against the usual alone."""
         self.status: Status | None = None
         self.dirty = True
+        """Whether something came that may move the episode."""
+        self.untold = True
+        """Whether something else changed that a reading says."""
         self._due_ms: int | None = 0
         self._peak = Peak()
         self._calm_since_ms: int | None = None
@@ -117,10 +122,10 @@ class Tracker:
             is_over = is_tick and self._has_calmed(sums, now_ms, blind=blind)
             level = 0 if is_over else self._level_while_open(sums)
         else:
-            if is_tick and not blind and self.rules.per_hour(sums[0]) < self.rules.alert_velocity:
+            if self._aftermath_cents and is_tick and not blind and self._is_slow(sums[0]):
                 self._aftermath_cents = 0
             level, onset_ms = self._level_to_open(sums, now_ms)
-        event = self._tell(level, now_ms, make, onset_ms)
+        event = self._tell(level, sums, now_ms, make, onset_ms)
         if event is not None and event.phase is Phase.CLOSED:
             self._spent_until_ms, self._calm_since_ms = now_ms, None
             self._aftermath_cents = ceil(self.peak.cents * self.rules.calm_fraction)
@@ -142,6 +147,7 @@ class Tracker:
             "present_cents": self.baseline.present_cents,
             "status": self.status,
             "dirty": self.dirty,
+            "untold": self.untold,
             "calm_since_ms": self._calm_since_ms,
             "spent_until_ms": self._spent_until_ms,
             "aftermath_cents": self._aftermath_cents,
@@ -157,7 +163,7 @@ class Tracker:
         self.relative_peak, self.dollar_peak = snapshot["relative_peak"], snapshot["dollar_peak"]
         self.baseline.restore(past, snapshot["present_cents"])
         self.status = None if snapshot["status"] is None else Status(snapshot["status"])
-        self.dirty = snapshot["dirty"]
+        self.dirty, self.untold = snapshot["dirty"], snapshot["untold"]
         self._calm_since_ms = snapshot["calm_since_ms"]
         self._spent_until_ms = snapshot["spent_until_ms"]
         self._aftermath_cents = snapshot["aftermath_cents"]
@@ -180,16 +186,28 @@ class Tracker:
         """Whether the episode is one in dollars, and not against the usual alone."""
         return self.dollar_peak >= self.rules.alert_from
 
-    def severity_relative(self) -> int | None:
-        """The last 60 minutes against the symbol's own hours, 1 (usual) to 5; None while those are too few."""
-        return self.baseline.severity(self.window.sums()[1], self.window.count(1))
+    def severity_relative(self, sums: list[int]) -> int | None:
+        """The last 60 minutes against the symbol's own hours, 1 (usual) to 5; None while those are too few.
+
+        sums: the window's.
+        """
+        return self.baseline.severity(sums[1], self.window.count(1))
+
+    def _is_slow(self, cents: int) -> bool:
+        """Whether the intensity is below the velocity that alerts."""
+        return self.rules.per_hour(cents) < self.rules.alert_velocity
 
     def _tell(
-        self, level: int, now_ms: int, make: Callable[[Phase, int, int], Event], onset_ms: int | None
+        self,
+        level: int,
+        sums: list[int],
+        now_ms: int,
+        make: Callable[[Phase, int, int], Event],
+        onset_ms: int | None,
     ) -> Event | None:
         """Move the episode by its level; or say that it has become more unusual than it was."""
         was_open = self.episode.is_open
-        relative = self.severity_relative() if was_open or level else None
+        relative = self.severity_relative(sums) if was_open or level else None
         rises = was_open and (relative or 1) > (self.relative_peak or 1)
         if rises or not was_open:
             self.relative_peak = relative

@@ -10,6 +10,7 @@ from regimes.observations import MARKET
 from regimes.timeframe import MINUTE_MS
 from regimes.wording import count, duration, percent, price, usd, usd_in_full, usd_per_hour
 
+_SECOND_MS = 1_000
 _NOT_DATA = {"feature", "symbol", "status", "as_of_ms", "detail", "alert_level"}
 
 
@@ -40,7 +41,10 @@ def _title(tracker: Tracker, phase: Phase, lasted_ms: int) -> str:
     whose = "Market-wide" if tracker.symbol == MARKET else tracker.symbol
     over = " over" if phase is Phase.CLOSED else ""
     money = usd(tracker.episode_cents / 100)
-    return f"{whose} liquidation cascade{over}: {money} in {duration(lasted_ms)}"
+    span = (
+        f" in {duration(lasted_ms)}" if lasted_ms >= _SECOND_MS else ""
+    )  # what has just begun took no time yet
+    return f"{whose} liquidation cascade{over}: {money}{span}"
 
 
 def _description(tracker: Tracker, reading: CascadeReading) -> str:

@@ -79,13 +79,14 @@ class VolatilityRegime(HourlyFeature):
         self._latches = [Latch(dwell_ms=dwell_ms) for _ in self._symbols]
         self._episodes = [Episode(alert_from=1) for _ in self._symbols]
         self._calibrated = Calibrated(self._symbols, refit=settings.refit_forecast)
+        self._tells_calibrated = settings.calibrated_in_events
 
     def warmup(self) -> Sequence[Need]:
         """30 days of hourly bars, and two more so that the present state has its history."""
         return (Need(kind="candle", span_ms=_HISTORY_BARS * HOUR_MS, timeframe="1h"),)
 
     def _store(self, batch: Batch) -> BoolArray:
-        if not self.quiet:
+        if self._calibrates:
             self._calibrated.take(batch)
         columns = self._bars.columns(batch.open_ms)
         log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
@@ -112,10 +113,27 @@ class VolatilityRegime(HourlyFeature):
         self._vol[rows], self._base[rows] = np.where(ready, vol, np.nan), np.where(ready, base, np.nan)
         self._peak[rows] = np.fmax(self._peak[rows], self._vol[rows])
         events = self._advance(rows[ready], hour_ms + HOUR_MS) if ready.any() else []
-        if not self.quiet:
+        if self._calibrates:
             base = np.nan_to_num(self._base[rows])
             self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[rows], base)
-        return events
+        return [self._told_calibrated(event) for event in events] if self._tells_calibrated else events
+
+    @property
+    def _calibrates(self) -> bool:
+        """Whether anybody looks at the calibrated layer."""
+        return self._tells_calibrated or not self.quiet
+
+    def _told_calibrated(self, event: Event) -> Event:
+        """The same event with what the calibrated layer says at its hour."""
+        row = np.array([self._symbols.index(event.symbol)])
+        (numbers,) = self._calibrated.view(row, self._level[row])()
+        more = {
+            "vol_regime_calibrated": numbers["vol_regime_calibrated"],
+            "forecast_24h": numbers["forecast_24h"],
+            "clustering_probability": numbers["clustering_probability"],
+            "p_extreme": numbers["p_extreme"],
+        }
+        return msgspec.structs.replace(event, data={**event.data, **more})
 
     def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
         shape = (len(hours_ms), len(self._symbols))

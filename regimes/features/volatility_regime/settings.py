@@ -68,6 +68,11 @@ class VolatilitySettings(FeatureSettings):
         default=True,
         description="whether the forecast goes on learning from these symbols; changes no alert",
     )
+    calibrated_in_events: bool = Field(
+        default=False,
+        description="whether events say the calibrated state and probabilities too; alerting.volatility_basis = both sets "
+        "it; changes no alert by itself",
+    )
     risk_multipliers: tuple[float, float, float, float] = Field(
         default=(0.7, 1.2, 1.8, 2.5),
         description="risk multiplier shown in STABLE, HIGH_VOL, EXPLOSIVE, EXTREME; changes no alert",

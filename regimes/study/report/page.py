@@ -27,7 +27,7 @@ def html(report: Report) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{css}</style></head><body>{''.join(parts)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{css}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
     )
 
 
@@ -87,7 +87,7 @@ def _events(report: Report) -> str:
             f'<span class="badge {one.severity.lower()}">{one.severity}</span>',
             escape(one.event_type),
             escape(one.symbol),
-            f'{escape(one.title)}<br><span class="quiet">{escape(one.why)}</span>',
+            f'{escape(one.title)}<span class="quiet why">{escape(one.why)}</span>',
             "open" if one.is_open else duration(one.to_ms - one.from_ms),
         )
         for one in shown
@@ -209,9 +209,9 @@ def _cell(effect: Effect | None) -> str:
         return f'<span class="quiet">n {effect.n}: too few</span>'
     low, high = effect.ci
     if effect.scale == "ratio":
-        words = f'{effect.effect:.2f}x <span class="quiet">{low:.2f} to {high:.2f}</span>'
+        words = f'{effect.effect:.2f}x <span class="quiet between">{low:.2f} to {high:.2f}</span>'
     else:
-        words = f'{effect.effect:+.3%} <span class="quiet">{low:+.3%} to {high:+.3%}</span>'
+        words = f'{effect.effect:+.3%} <span class="quiet between">{low:+.3%} to {high:+.3%}</span>'
     return f"<b>{words}</b>" if effect.is_evident else words
 
 
@@ -231,12 +231,13 @@ def _keys(*keys: tuple[str, str]) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
     """A table; cells are HTML already. numbers: columns set to the right."""
     style = [' class="number"' if place in numbers else "" for place in range(len(heads))]
-    head = "".join(f"<th{s}>{escape(name)}</th>" for s, name in zip(style, heads, strict=True))
+    head = "".join(f'<th scope="col"{s}>{escape(name)}</th>' for s, name in zip(style, heads, strict=True))
     body = "".join(
         f"<tr>{''.join(f'<td{s}>{cell}</td>' for s, cell in zip(style, row, strict=True))}</tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    label = escape(", ".join(heads), quote=True)
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{label}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _time(ts_ms: int) -> str:

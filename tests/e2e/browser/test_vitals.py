@@ -4,8 +4,6 @@ What takes time depends on what else the machine does, so for times a test only 
 Bytes, jumps and memory do not depend on it, and hold as they are.
 """
 
-import re
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -18,12 +16,8 @@ GUARD = 8
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_own_scripts_are_small_and_announced_to_the_browser(path: str) -> None:
-    scripts = measured.own_scripts(path)
-    html = (measured.STATIC / {"/": "index.html"}.get(path, f"{path[1:]}.html")).read_text(encoding="utf-8")
-    preloaded = set(re.findall(r'modulepreload" href="/([\w./-]+)"', html))
-    assert preloaded == measured.own_scripts(path, at_once=True) - {"theme.js", "js/line-worker.js"}
-    size = measured.squeezed(scripts) / 1024
+def test_own_scripts_are_small(path: str) -> None:
+    size = measured.squeezed(measured.own_scripts(path)) / 1024
     print(f"\n{path}: {size:.1f} KiB of own scripts, gzip")
     assert size <= measured.OWN_KIB
 

@@ -6,10 +6,12 @@ from types import ModuleType
 import pytest
 
 from regimes.features import correlation_engine
-from regimes.maths import correlation, leadership
+from regimes.maths import correlation, lead_lag, leadership
 
 
-@pytest.mark.parametrize("module", [correlation, leadership, correlation_engine], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [correlation, lead_lag, leadership, correlation_engine], ids=lambda m: m.__name__
+)
 def test_the_examples_run_as_written(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0

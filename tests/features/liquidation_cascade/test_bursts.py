@@ -84,3 +84,46 @@ def test_it_is_the_same_after_a_restart() -> None:
         feature.update(later)
     assert list(again.feature.readings()) == list(market.feature.readings())
     assert market.reading().burst_since_ms is not None
+
+
+def chains(market: Market, symbol: str = BTC) -> tuple[float | None, float | None]:
+    reading = market.reading(symbol)
+    return reading.branching_ratio_fitted, reading.branching_half_life_s
+
+
+def in_chains(market: Market) -> None:
+    """Half a day in which every quarter of an hour one liquidation brings about nine others."""
+    starts = [market.now + n * 15 * MINUTE for n in range(1, 49)]
+    market.stream(liquidation(start + place * 4_000, 800.0) for start in starts for place in range(10))
+
+
+def test_how_self_exciting_liquidations_are_is_fitted_once_an_hour() -> None:
+    market = Market()
+    in_chains(market)
+    market.wait(HOUR)
+    before = chains(market)
+    assert before[0] is not None
+    assert 0.7 < before[0] < 1
+    assert before[1] == 5.0
+    assert chains(market, ETH) == (None, None)
+    assert chains(market, MARKET) == (None, None)
+    rush(market)
+    rush(market)
+    assert chains(market) == before, "the hour is not over"
+    market.wait(HOUR)
+    assert chains(market) != before
+
+
+def test_a_restored_feature_fits_the_same() -> None:
+    market = Market()
+    in_chains(market)
+    market.wait(HOUR)
+    again = Market()
+    again.now = market.now
+    again.feature.restore(market.feature.snapshot())
+    assert chains(again) == chains(market)
+    for one in (market, again):
+        rush(one)
+        one.wait(HOUR)
+    assert chains(again) == chains(market)
+    assert chains(again)[0] is not None
