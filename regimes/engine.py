@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ from regimes.features.base import (
     longest,
 )
 from regimes.features.deferred import Joined
+from regimes.features.foresight import Coming, Foreseen, foreseen
 from regimes.features.latest import Latest
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation, Tick
@@ -120,6 +121,16 @@ class Engine:
         """Ask for events only: `latest` and the packages grow old."""
         for feature in self._replayable:
             feature.quiet = True
+        self.features = tuple(foreseen(feature) for feature in self.features)
+        self._routes = _routes(self.features)
+        self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
+
+    def foresee(self, observations: Iterable[Observation]) -> None:
+        """Say what is about to come, so that many hours can be worked out together; changes nothing that is told."""
+        coming = Coming(self.universe.symbols, observations)
+        for feature in self.features:
+            if isinstance(feature, Foreseen):
+                feature.expect(coming)
 
     def due_ms(self, since: AbstractSet[type[Observation]] | None = None) -> int:
         """When a Tick can next move an episode if nothing else comes; 0: any Tick can.

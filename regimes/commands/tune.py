@@ -19,6 +19,7 @@ from regimes.config import Settings
 from regimes.errors import ConfigError
 from regimes.events import iso_utc
 from regimes.history import Source, open_source
+from regimes.history.backfill.table import replace_file
 from regimes.study.grid import DEFAULT, Values, parse
 from regimes.study.merit import Merit
 from regimes.study.tune import Tried, Tuned, tune
@@ -222,7 +223,7 @@ def _write(path: Path, found: Tuned) -> None:
         section, _, name = key.partition(".")
         sections.setdefault(section, []).append(f"{name} = {_toml(value)}\n")
     body = "".join(f"\n[{section}]\n{''.join(lines)}" for section, lines in sections.items())
-    path.write_text(head + body)
+    replace_file(path, lambda whole: whole.write_text(head + body))
 
 
 def _toml(value: Any) -> str:

@@ -11,6 +11,7 @@ from regimes.errors import DataError
 from regimes.events import Event, iso_utc
 from regimes.features.base import NOTHING, Output, Reading, Snapshot, Status, Universe
 from regimes.features.deferred import Deferred
+from regimes.features.foresight import Hours
 from regimes.features.latch import news
 from regimes.observations import Candle, Observation, Tick, Unavailable
 from regimes.timeframe import DAY_MS, HOUR_MS, MINUTE_MS
@@ -49,6 +50,7 @@ class HourlyFeature(ABC):
 
     name: ClassVar[str]
     wants: ClassVar[frozenset[type[Observation]]] = frozenset({Candle, Tick, Unavailable})
+    tells_at_tick: ClassVar[bool] = True
 
     def __init__(self, universe: Universe) -> None:
         self.quiet = False
@@ -86,6 +88,24 @@ class HourlyFeature(ABC):
         if len(self._inbox) or self._dirty.any():
             return 0
         return self._next_age_ms + 1
+
+    def awaits(self, hour_ms: int) -> bool:
+        """Whether every symbol is judged up to the hour before, and time is not past the end of this one."""
+        settled = not len(self._inbox) and self._now_ms <= hour_ms + HOUR_MS and not self._dirty.any()
+        newest = (self._newest_ms == hour_ms - HOUR_MS) & (self._judged_ms == hour_ms - HOUR_MS)
+        return settled and bool((newest & (self._age == _FRESH)).all())
+
+    def foresee(self, hours: Hours) -> list[list[Event]] | None:
+        """Judge these hours as the Ticks after each would; None if they have to come one by one."""
+        batch = hours.batch()
+        events = self._judge_together(hours.open_ms) if self._store(batch).all() else None
+        if events is None:
+            return None
+        self._newest_ms[:] = self._judged_ms[:] = hours.open_ms[-1]
+        self._now_ms = hours.open_ms[-1] + HOUR_MS
+        self._untold[:] = True
+        self._next_age_ms = 0
+        return [news(told) for told in events]
 
     def readings(self) -> Sequence[Reading]:
         """The reading of every symbol, in configured order."""
@@ -135,6 +155,10 @@ class HourlyFeature(ABC):
     @abstractmethod
     def _judge(self, rows: IntArray, hour_ms: int) -> list[Event]:
         """Compute the state of these symbols with windows that end at `hour_ms`."""
+
+    @abstractmethod
+    def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
+        """Judge hours in a row that all symbols have, for each; None, whatever was done by then, if that cannot be."""
 
     @abstractmethod
     def _forget(self, rows: IntArray) -> list[Event]:

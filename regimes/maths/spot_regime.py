@@ -55,6 +55,33 @@ def heat(
     return np.minimum(price_weight * np.abs(price_z) + volume_weight * np.fmax(volume_z, 0.0), 1.0)
 
 
+def next_states(
+    heat: FloatArray,
+    price_z: FloatArray,
+    before: IntArray,
+    *,
+    heat_bounds: tuple[float, float],
+    price_z_bounds: tuple[float, float],
+) -> IntArray:
+    """State after each bar, given the state before the first.
+
+    heat, price_z: shape (bars, rows), oldest first. before: shape (rows,). heat_bounds, price_z_bounds: (enter, leave).
+    A direction is entered when heat and |price_z| reach their first bounds, and kept while both reach their second
+    ones on the same side. NaN is neutral.
+    """
+    size = np.abs(price_z)
+    enters, stays = (
+        (heat >= heat_bounds[bound]) & (size >= price_z_bounds[bound]) for bound in range(len(heat_bounds))
+    )
+    side = np.sign(np.nan_to_num(price_z)).astype(np.int64)
+    states = np.where(enters, side, NEUTRAL)
+    for bar, kept in enumerate(stays & ~enters):
+        if kept.any():
+            states[bar] = np.where(kept & (side[bar] == before), side[bar], states[bar])
+        before = states[bar]
+    return states
+
+
 def next_state(
     heat: FloatArray,
     price_z: FloatArray,
@@ -63,17 +90,11 @@ def next_state(
     heat_bounds: tuple[float, float],
     price_z_bounds: tuple[float, float],
 ) -> IntArray:
-    """State after this bar, given the state before it.
-
-    heat_bounds, price_z_bounds: (enter, leave). A direction is entered when heat and |price_z| reach their
-    first bounds, and kept while both reach their second ones on the same side. NaN is neutral.
-    """
-
-    def reached(bound: int) -> BoolArray:
-        return (heat >= heat_bounds[bound]) & (np.abs(price_z) >= price_z_bounds[bound])
-
-    side = np.sign(np.nan_to_num(price_z)).astype(np.int64)
-    return np.where(reached(0) | (reached(1) & (side == before)), side, NEUTRAL)
+    """State after one bar; as `next_states`, with arrays of shape (rows,)."""
+    states = next_states(
+        heat[None], price_z[None], before, heat_bounds=heat_bounds, price_z_bounds=price_z_bounds
+    )
+    return np.asarray(states[0])
 
 
 def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, IntArray]:

@@ -67,6 +67,19 @@ def latest_valid(windows: FloatArray, length: int) -> tuple[FloatArray, IntArray
     return latest, found
 
 
+def each_window(series: FloatArray, length: int) -> FloatArray:
+    """Every window of `length` values, one a row: all rows of the first window, then all of the next.
+
+    series: shape (rows, n). Answers shape ((n - length + 1) * rows, length), in memory of its own, so that sums of a
+    row have the same bits as those of the window alone.
+
+    >>> each_window(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), 2).tolist()
+    [[1.0, 2.0], [4.0, 5.0], [2.0, 3.0], [5.0, 6.0]]
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(series, length, axis=-1)
+    return np.ascontiguousarray(windows.transpose(1, 0, 2)).reshape(-1, length)
+
+
 def nullable(values: FloatArray) -> list[float | None]:
     """Plain floats, None for NaN.
 

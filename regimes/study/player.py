@@ -7,11 +7,14 @@ import msgspec
 
 from regimes.engine import Engine
 from regimes.events import Event
+from regimes.features.foresight import FORESEEN_HOURS
 from regimes.intake import AHEAD_MS, Rejection
 from regimes.observations import Observation, Tick
-from regimes.timeframe import known_at_ms
+from regimes.timeframe import HOUR_MS, known_at_ms
 
 _SHOWN: Final = 10
+_MOST_AHEAD: Final = 16_384
+"""So many observations are read before they are taken, at most."""
 
 
 class Happened(msgspec.Struct, frozen=True, gc=False):
@@ -49,8 +52,7 @@ class Player:
 
     def play(self, observations: Iterable[Observation], to_ms: int) -> Iterator[Happened]:
         """Take everything known before `to_ms`, and let time pass up to it; gives events as they leave."""
-        for observation in observations:
-            known_ms = known_at_ms(observation)
+        for known_ms, observation in self._ahead(observations):
             if known_ms >= to_ms:
                 break
             if known_ms >= self._next_ms:
@@ -69,6 +71,21 @@ class Player:
             self._step(step)
             if self._happened:
                 yield from self._leave()
+
+    def _ahead(self, observations: Iterable[Observation]) -> Iterator[tuple[int, Observation]]:
+        """Each with when it is known; the engine is told beforehand what comes within a day."""
+        ahead, end_ms = list[tuple[int, Observation]](), 0
+        for observation in observations:
+            known_ms = known_at_ms(observation)
+            if known_ms >= end_ms or len(ahead) >= _MOST_AHEAD:
+                yield from self._foreseen(ahead)
+                ahead, end_ms = [], known_ms // HOUR_MS * HOUR_MS + FORESEEN_HOURS * HOUR_MS
+            ahead.append((known_ms, observation))
+        yield from self._foreseen(ahead)
+
+    def _foreseen(self, ahead: list[tuple[int, Observation]]) -> list[tuple[int, Observation]]:
+        self.engine.foresee(observation for _, observation in ahead)
+        return ahead
 
     def _pass(self, to_ms: int) -> None:
         """Let time pass, so that what comes next meets the engine as a run would have."""

@@ -6,6 +6,7 @@ as many processes as there are cores, and the policy answers each combination.
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -83,7 +84,8 @@ def _worked_out(
     with _pool(workers) as pool:
         # The slow ones first, so that no core is idle at the end while another has one of them to do.
         order = sorted(wanted, key=lambda part: _SLOW_FIRST.get(part[0], 0))
-        tasks = {pool.submit(work, source, stretch, part[0], wanted[part]): part for part in order}
+        with _unheard_interrupts():
+            tasks = {pool.submit(work, source, stretch, part[0], wanted[part]): part for part in order}
         for task in as_completed(tasks):
             yield tasks[task], task.result()
 
@@ -96,11 +98,26 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
+        # There is no public way before 3.14; a pool that is shut down has forgotten them.
+        at_work = list((pool._processes or {}).values())  # noqa: SLF001
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((pool._processes or {}).values()):  # noqa: SLF001  # there is no public way before 3.14
+        for process in at_work:
             process.terminate()
         raise
     pool.shutdown()
+
+
+@contextmanager
+def _unheard_interrupts() -> Iterator[None]:
+    """What is started meanwhile ignores interrupts from its first moment, before it can come to `_leave_interrupts`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _leave_interrupts() -> None:

@@ -79,6 +79,7 @@ async def _start(
         cwd=folder,
         env=_environment(folder, variables),
         stdout=asyncio.subprocess.PIPE,
+        process_group=0,  # as a shell starts it
         limit=2**24,  # a line of the debug log can be long
         stderr=asyncio.subprocess.PIPE,
     )

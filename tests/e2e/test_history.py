@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 import signal
 from pathlib import Path
 
 import polars as pl
+import psutil
+import pytest
 
 from regimes.clock import SystemClock
 from regimes.events import iso_utc
@@ -166,3 +169,36 @@ async def test_export_writes_what_the_service_stored(tmp_path: Path) -> None:
     )
     assert nothing.code == 0
     assert len(pl.read_parquet(tmp_path / "old/readings.parquet")) == 0
+
+
+@pytest.fixture
+def recordings(data_dir: Path) -> str:
+    return str(data_dir.resolve())
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_tune_that_is_interrupted_leaves_no_process_and_no_file(
+    recordings: str, tmp_path: Path
+) -> None:
+    """As Ctrl-C does it: the signal reaches every process of the command."""
+    wide = "funding.anomaly_z_threshold=1.5,1.8,2,2.2,2.5,3"
+    options = ("tune", recordings, "--set", wide, "--jobs", "2", "--write", "chosen.toml")
+    async with started(tmp_path, *options) as tuning:
+        command = psutil.Process(tuning.process.pid)
+        async with asyncio.timeout(60):
+            while len(at_work := command.children(recursive=True)) < 3:  # noqa: ASYNC110  # they are other processes
+                await asyncio.sleep(0.05)
+        ending = asyncio.create_task(tuning.ends(timeout_s=40))
+        # The moment in which the processes are started hears nothing; people press again.
+        while not ending.done():
+            os.killpg(command.pid, signal.SIGINT)
+            await asyncio.wait({ending}, timeout=8)
+        assert ending.result() == 130
+    assert not psutil.wait_procs(at_work, timeout=20)[1]
+    assert not files_in(tmp_path)
+    said = "".join(tuning.said)
+    assert "nothing was chosen, nothing was written" in said
+    assert "Traceback" not in said

@@ -27,9 +27,11 @@ from regimes.features.correlation_engine.pairs import (
     Pairs,
 )
 from regimes.features.correlation_engine.reading import Labels
+from regimes.features.correlation_engine.screen import may_break
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.features.correlation_engine.views import SHOWN_SYMBOLS, Views
 from regimes.features.correlation_engine.watch import Watch
+from regimes.features.foresight import Hours
 from regimes.features.hourly import CATCH_UP_HOURS
 from regimes.maths.correlation import FloatArray
 from regimes.observations import Candle, Observation, Tick, Unavailable
@@ -57,6 +59,7 @@ class CorrelationEngine:
     package_key: ClassVar[str] = "correlations"
     settings_type: ClassVar[type[FeatureSettings]] = CorrelationSettings
     wants: ClassVar[frozenset[type[Observation]]] = frozenset({Candle, Tick, Unavailable})
+    tells_at_tick: ClassVar[bool] = False
 
     def __init__(self, settings: CorrelationSettings, universe: Universe) -> None:
         self._settings = settings
@@ -108,6 +111,37 @@ class CorrelationEngine:
         if self._forming != NEVER:
             return self._patient_until_ms()
         return 0 if self._waiting or self._behind else NEVER_DUE
+
+    def awaits(self, hour_ms: int) -> bool:
+        """Whether every symbol is computed up to the hour before, and time is not past the end of this one.
+
+        Never where minutes come in between, or there are too many pairs to compute them all.
+        """
+        if self._minutes is not None or not isinstance(self._market, SmallMarket):
+            return False
+        idle = self._forming == NEVER and not (self._waiting or self._behind)
+        whole = bool((self._panel.newest == hour_ms // HOUR_MS - 1).all())
+        return idle and whole and self._now_ms <= hour_ms + HOUR_MS
+
+    def foresee(self, hours: Hours) -> list[list[Event]] | None:
+        """Compute these hours as their last bars would; all numbers only of those in which a pair may move."""
+        market, count = self._market, len(hours.open_ms)
+        if not isinstance(market, SmallMarket):
+            return None
+        batch = hours.batch()
+        opens = (batch.open_ms // HOUR_MS).tolist()
+        self._panel.put(zip(batch.rows.tolist(), opens, batch.close.tolist(), strict=True))
+        returns = self._panel.returns(PANEL_HOURS + count - 1)
+        may = may_break(returns, count, *market.candidates(self._settings), self._settings).tolist()
+        events = []
+        for place, hour_ms in enumerate(hours.open_ms):
+            self._now_ms, ago = hour_ms + HOUR_MS, count - 1 - place
+            is_asked = may[place] or bool(self._breaks.open) or not ago
+            if is_asked:
+                market.advance(self._panel, ago=ago)
+            events.append(self._search(hour_ms // HOUR_MS, breaks=is_asked))
+        self._changed = True
+        return events
 
     def readings(self) -> Sequence[Reading]:
         """One for each symbol, and one for the market, as of the last computed hour and the last Tick."""
@@ -232,20 +266,24 @@ class CorrelationEngine:
     def _compute(self, *, rebuild: bool) -> list[Event]:
         """Correlations, breaks and leader as of the panel's newest hour."""
         self._changed = True
-        at_ms = (self._panel.head + 1) * HOUR_MS
         self._market.advance(self._panel, rebuild=rebuild)
-        self._watch.advance()
-        pairs = self._pairs()
-        events = self._breaks.step(pairs, at_ms, self._now_ms)
-        if self._leaders.due(self._panel.head):
-            events += self._look_for_leader(at_ms)
-        self._unseen = pairs
+        if not self.quiet:
+            self._watch.advance()
+        return self._search(self._panel.head)
+
+    def _search(self, hour: int, *, breaks: bool = True) -> list[Event]:
+        """Breaks, if they are asked for, and a leader, as of an hour to which the market is advanced."""
+        at_ms, events = (hour + 1) * HOUR_MS, list[Event]()
+        if breaks:
+            self._unseen = self._pairs()
+            events += self._breaks.step(self._unseen, at_ms, self._now_ms)
+        if self._leaders.due(hour):
+            events += self._look_for_leader(hour, at_ms)
         return events
 
-    def _look_for_leader(self, at_ms: int) -> list[Event]:
-        hour = self._panel.head
+    def _look_for_leader(self, hour: int, at_ms: int) -> list[Event]:
         if self._minutes is None:
-            window = self._panel.returns(self._settings.leadership_window_hours)
+            window = self._panel.returns(self._settings.leadership_window_hours, ago=self._panel.head - hour)
             return self._leaders.search(window, hour, at_ms, self._now_ms)
         # Not the minutes of the hour that has just closed, as some of them may still be on their way.
         prices = self._minutes.window(at_ms - HOUR_MS)

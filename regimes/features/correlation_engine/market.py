@@ -80,9 +80,9 @@ class SmallMarket:
         unknown = Correlations(np.full((rows, rows), np.nan), np.zeros((rows, rows), dtype=np.int64))
         self._found = [unknown] * len(WINDOWS)
 
-    def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:  # noqa: ARG002 (it always does)
+    def advance(self, panel: ReturnPanel, *, rebuild: bool = False, ago: int = 0) -> None:  # noqa: ARG002 (it always does)
         self._found = [
-            pearson_matrix(panel.returns(window.hours, ago=window.ago), at_least=window.needed)
+            pearson_matrix(panel.returns(window.hours, ago=window.ago + ago), at_least=window.needed)
             for window in WINDOWS
         ]
 

@@ -11,13 +11,14 @@ from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
 from regimes.features.hourly import HourlyFeature, Standing, taken
 from regimes.features.latch import Episode
-from regimes.features.multi_timeframe.frames import BARS, NAMES, Frames, Timeframes
+from regimes.features.multi_timeframe.frames import NAMES, Frames, Timeframes
 from regimes.features.multi_timeframe.reading import (
     Provisional,
     RegimeReading,
     TimeframeReading,
     reading_type,
 )
+from regimes.features.multi_timeframe.scores import BARS, OK, Closing
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
 from regimes.maths.spot_frozen import PERSISTENCE, PERSISTENCE_TIMEFRAMES
@@ -82,6 +83,40 @@ class MultiTimeframe(HourlyFeature):
         self._agreement[rows], self._known[rows] = np.where(count > 0, agreement, 0), count
         return self._settle(rows[count > 0], primary[count > 0], hour_ms + HOUR_MS)
 
+    def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
+        bars = self._frames.closing(hours_ms)
+        if bars is None:
+            return None
+        shape = (len(hours_ms), len(self._symbols))
+        states = np.array([layer.state[layer.closed] for layer in bars]).reshape(len(bars), -1)
+        known = np.array([layer.standing[layer.closed] == OK for layer in bars]).reshape(len(bars), -1)
+        primary, agreement, count = (found.reshape(shape) for found in spot_regime.consensus(states, known))
+        if not count.all():
+            return None
+        confident = self._confident(agreement, count)
+        events: list[list[Event]] = [[] for _ in hours_ms]
+        for hour, hour_ms in enumerate(hours_ms):
+            if self._stirs(primary[hour], confident[hour]):
+                self._pass_to(bars, hour, agreement[hour], count[hour])
+                events[hour] = self._settle(np.arange(shape[1]), primary[hour], hour_ms + HOUR_MS)
+        self._pass_to(bars, len(hours_ms) - 1, agreement[-1], count[-1])
+        return events
+
+    def _stirs(self, primary: IntArray, confident: BoolArray) -> bool:
+        """Whether any symbol is left other than it was by these primary regimes."""
+        said, left = self._announced == primary, (self._announced == _LEFT) & ~confident
+        return not ((primary == self._primary) & (said | left)).all()
+
+    def _pass_to(self, bars: Sequence[Closing], hour: int, agreement: IntArray, known: IntArray) -> None:
+        self._frames.pass_to(bars, hour)
+        self._agreement[:], self._known[:] = agreement, known
+
+    def _confident(self, agreement: IntArray, known: IntArray) -> BoolArray:
+        """Whether enough timeframes agree for an alert."""
+        enough = known >= min(self._settings.alert_min_timeframes, len(self._frames.steps))
+        confident: BoolArray = (agreement / known >= self._settings.alert_confidence) & enough
+        return confident
+
     def _settle(self, rows: IntArray, primary: IntArray, close_ms: int) -> list[Event]:
         """Take over new primary regimes; open and close their events."""
         old = self._primary[rows]
@@ -92,8 +127,7 @@ class MultiTimeframe(HourlyFeature):
         self._primary[rows] = primary
         first = rows[self._announced[rows] == _UNKNOWN]
         self._announced[first] = self._primary[first]
-        confident = self._agreement[rows] / self._known[rows] >= self._settings.alert_confidence
-        confident &= self._known[rows] >= min(self._settings.alert_min_timeframes, len(self._frames.steps))
+        confident = self._confident(self._agreement[rows], self._known[rows])
         left = self._announced[rows] != primary
         moved = left & (confident | (self._announced[rows] != _LEFT))
         events: list[Event] = []

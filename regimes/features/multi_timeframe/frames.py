@@ -11,28 +11,32 @@ from regimes.errors import ConfigError
 from regimes.features.base import Snapshot, Status
 from regimes.features.hourly import CATCH_UP_HOURS, taken
 from regimes.features.multi_timeframe.reading import Provisional, TimeframeReading
+from regimes.features.multi_timeframe.scores import (
+    BARS,
+    DEGENERATE,
+    OK,
+    SLOTS,
+    STALE,
+    WARMING,
+    Closing,
+    Scores,
+    closing,
+    score,
+    state_bounds,
+)
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
-from regimes.maths.stats import FloatArray, IntArray, latest_valid, mean_and_std, nullable, z_score
+from regimes.maths.stats import FloatArray, IntArray, latest_valid, nullable
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.windows.bars import BoolArray
 from regimes.windows.inbox import Batch
 from regimes.windows.longer import HoursSeen, LongerBars
 
 NAMES: Final = {IGNITION: "SPOT_IGNITION", NEUTRAL: "SPOT_NEUTRAL", COOLING: "SPOT_COOLING"}
-BARS: Final = 20
-# Twenty bars are looked for among so many, so that an exchange outage does not silence a timeframe for long.
-_SLOTS: Final = 24
 _NAMELESS: Final = 8
 # Where symbols come one by one and nobody looks.
 _MOST_PUT_OFF: Final = 16
-
-# Status of a timeframe as a number, to be kept in an array.
-_WARMING: Final = 0
-_OK: Final = 1
-_DEGENERATE: Final = 2
-_STALE: Final = 3
 _STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
 
 Frames: TypeAlias = tuple[TimeframeReading, ...]
@@ -73,7 +77,7 @@ class Timeframes:
         ]
         longest = max(self.steps)
         self._seen = HoursSeen(symbols, _capacity(longest) * longest // HOUR_MS)
-        self._standing: IntArray = per_symbol("standing", _WARMING, layers)
+        self._standing: IntArray = per_symbol("standing", WARMING, layers)
         self.state: IntArray = per_symbol("state", NEUTRAL, layers)
         self._bar_ms: IntArray = per_symbol("bar_ms", -1, layers)
         self._as_of_ms: IntArray = per_symbol("as_of_ms", -1, layers)
@@ -92,13 +96,13 @@ class Timeframes:
     @property
     def known(self) -> BoolArray:
         """Which timeframes have a state."""
-        known: BoolArray = self._standing == _OK
+        known: BoolArray = self._standing == OK
         return known
 
     @property
     def flat(self) -> BoolArray:
         """Which did not move."""
-        flat: BoolArray = self._standing == _DEGENERATE
+        flat: BoolArray = self._standing == DEGENERATE
         return flat
 
     def store(self, batch: Batch) -> BoolArray:
@@ -132,7 +136,7 @@ class Timeframes:
 
     def forget(self, rows: IntArray) -> None:
         """Claim nothing of these symbols."""
-        self._standing[:, rows], self.state[:, rows] = _WARMING, NEUTRAL
+        self._standing[:, rows], self.state[:, rows] = WARMING, NEUTRAL
         self.found[:, rows], self._fraction[:, rows] = 0, np.nan
 
     def begin_anew(self, rows: IntArray) -> None:
@@ -147,7 +151,7 @@ class Timeframes:
         as_of_ms, seasonal_z = taken(self._as_of_ms, rows), taken(self._seasonal_z, rows)
 
         def frames() -> list[list[TimeframeReading]]:
-            speaks = standing != _WARMING
+            speaks = standing != WARMING
             scored = speaks & ~np.isnan(price_z)
             names = np.where(scored, state, _NAMELESS).tolist()
             times = np.where(speaks, as_of_ms, -1).tolist()
@@ -210,7 +214,7 @@ class Timeframes:
 
     def _measure(self, layer: int, rows: IntArray, end_ms: int) -> None:
         """Judge the bar that opened at `end_ms` on one timeframe."""
-        close, volume = self._longer[layer].complete(end_ms, _SLOTS)
+        close, volume = self._longer[layer].complete(end_ms, SLOTS)
         if len(rows) < self._symbols:
             close, volume = close[rows], volume[rows]
         self._bar_ms[layer, rows] = end_ms
@@ -223,37 +227,56 @@ class Timeframes:
 
     def _pass_over(self, layer: int, rows: IntArray) -> None:
         """The newest bar lacks too many hours: what the bar before said stands, marked as stale."""
-        stands = self._standing[layer, rows] != _WARMING
-        self._standing[layer, rows] = np.where(stands, _STALE, _WARMING)
+        stands = self._standing[layer, rows] != WARMING
+        self._standing[layer, rows] = np.where(stands, STALE, WARMING)
 
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
-        rules, bar_ms = self._settings, int(self._bar_ms[layer, rows[0]])
-        latest, found = latest_valid(close, BARS)
-        full = found == BARS
-        self._put_off(layer, _Volumes(rows, volume, self._usual(layer, bar_ms), full))
-        mean, std, _ = mean_and_std(latest)
-        price_z = np.where(full, z_score(latest[:, -1], mean, std, scale=mean), np.nan)
-        volume_z = np.where(full, spot_regime.volume_z(latest_valid(volume, BARS)[0]), np.nan)
-        heat = spot_regime.heat(
-            price_z, volume_z, price_weight=rules.price_weight, volume_weight=rules.volume_weight
+        bar_ms = int(self._bar_ms[layer, rows[0]])
+        scores = score(close, volume, self._settings)
+        state = spot_regime.next_state(
+            scores.heat, scores.price_z, self.state[layer, rows], **state_bounds(self._settings)
         )
-        moved = ~np.isnan(price_z)
-        self._standing[layer, rows] = np.where(full, np.where(moved, _OK, _DEGENERATE), _WARMING)
-        self.state[layer, rows] = spot_regime.next_state(
-            heat,
-            price_z,
-            self.state[layer, rows],
-            heat_bounds=(rules.heat_enter, rules.heat_leave),
-            price_z_bounds=(rules.price_z_enter, rules.price_z_leave),
-        )
+        self._take_over(layer, rows, bar_ms, scores, state, volume)
+
+    def _take_over(
+        self, layer: int, rows: IntArray, bar_ms: int, scores: Scores, state: IntArray, volume: FloatArray
+    ) -> None:
+        self._put_off(layer, _Volumes(rows, volume, self._usual(layer, bar_ms), scores.full))
+        self._standing[layer, rows], self.state[layer, rows] = scores.standing, state
         self._as_of_ms[layer, rows] = bar_ms + self.steps[layer]
-        self.found[layer, rows] = found
-        self._mean[layer, rows], self._std[layer, rows] = mean, np.where(moved, std, np.nan)
-        self._price_z[layer, rows], self._volume_z[layer, rows] = price_z, volume_z
-        self._heat[layer, rows] = heat
+        self.found[layer, rows] = scores.found
+        self._mean[layer, rows], self._std[layer, rows] = scores.mean, scores.std
+        self._price_z[layer, rows], self._volume_z[layer, rows] = scores.price_z, scores.volume_z
+        self._heat[layer, rows] = scores.heat
+
+    def closing(self, hours_ms: Sequence[int]) -> list[Closing] | None:
+        """What closes on each timeframe in hours that all symbols have; None where they must be judged one by one."""
+        found = []
+        for layer, longer in enumerate(self._longer):
+            before_ms = longer.newest_closed_ms(hours_ms[0] - HOUR_MS)
+            if (self._bar_ms[layer] != before_ms).any():
+                return None
+            bars = closing(
+                longer, hours_ms, before_ms, self.state[layer], self._standing[layer], self._settings
+            )
+            if bars is None:
+                return None
+            found.append(bars)
+        return found
+
+    def pass_to(self, bars: Sequence[Closing], hour: int) -> None:
+        """Take over what has closed by one of these hours."""
+        rows = np.arange(self._symbols)
+        for layer, (bar_ms, closed, volume, scores, state, _) in enumerate(bars):
+            newest = closed[hour] - 1
+            if newest >= 0 and self._bar_ms[layer, 0] != bar_ms[newest]:
+                self._bar_ms[layer] = bar_ms[newest]
+                self._take_over(
+                    layer, rows, bar_ms[newest], scores.bar(newest), state[newest + 1], volume[newest]
+                )
 
     def _usual(self, layer: int, bar_ms: int) -> FloatArray:
-        return spot_regime.usual_volume(bar_ms, self.steps[layer], _SLOTS)
+        return spot_regime.usual_volume(bar_ms, self.steps[layer], SLOTS)
 
     def _put_off(self, layer: int, volumes: _Volumes) -> None:
         """Keep what the seasonal volumes follow from; that of all symbols takes the place of what was before."""
@@ -266,7 +289,7 @@ class Timeframes:
 
 def _capacity(step_ms: int) -> int:
     """Bars to keep: those looked at, those that close while catching up, and the unfinished one."""
-    return _SLOTS + math.ceil(CATCH_UP_HOURS * HOUR_MS / step_ms) + 1
+    return SLOTS + math.ceil(CATCH_UP_HOURS * HOUR_MS / step_ms) + 1
 
 
 def _steps(timeframes: Sequence[str]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from regimes.features.latch import Episode, Latch
 from regimes.features.volatility_regime.calibrated import NO_NUMBERS, Calibrated, CalibratedNumbers
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
 from regimes.maths import volatility
-from regimes.maths.stats import FloatArray, IntArray
+from regimes.maths.stats import FloatArray, IntArray, each_window
 from regimes.maths.volatility import BASELINE_HOURS, MIN_BASELINE_HOURS, MIN_DAY_HOURS
 from regimes.timeframe import HOUR_MS
 from regimes.windows.bars import BarPanel, BoolArray
@@ -134,6 +134,37 @@ class VolatilityRegime(HourlyFeature):
             "p_extreme": numbers["p_extreme"],
         }
         return msgspec.structs.replace(event, data={**event.data, **more})
+
+    def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
+        shape = (len(hours_ms), len(self._symbols))
+        squares = self._bars.window("squared_return", hours_ms[-1], BASELINE_HOURS + shape[0] - 1)
+        windows = each_window(squares, BASELINE_HOURS)
+        vol, n_24h = volatility.volatility_24h(windows)
+        base, n = volatility.baseline_30d(windows)
+        if (n < MIN_BASELINE_HOURS).any() or (n_24h < MIN_DAY_HOURS).any() or (self._since_ms < 0).any():
+            return None
+        ratios = volatility.ratio(vol, base)
+        enter = self._settings.levels(vol, ratios).reshape(shape)
+        hold = self._settings.levels(vol, ratios, leaving=True).reshape(shape)
+        numbers = vol.reshape(shape), base.reshape(shape), n.reshape(shape), n_24h.reshape(shape)
+        events: list[list[Event]] = [[] for _ in hours_ms]
+        done = 0
+        while (moves := ((enter > self._level) | (hold < self._level))[done:].any(axis=1)).any():
+            hour = done + int(moves.argmax())
+            self._take_over(done, hour + 1, *numbers)
+            events[hour] = self._advance(np.arange(shape[1]), hours_ms[hour] + HOUR_MS)
+            done = hour + 1
+        self._take_over(done, shape[0], *numbers)
+        return events
+
+    def _take_over(
+        self, first: int, end: int, vol: FloatArray, base: FloatArray, n: IntArray, n_24h: IntArray
+    ) -> None:
+        """Let some hours pass in which nothing moves before the last; arrays of shape (hours, symbols)."""
+        if first < end:
+            self._peak[:] = np.fmax(self._peak, vol[first:end].max(axis=0))
+            self._vol[:], self._base[:] = vol[end - 1], base[end - 1]
+            self._n[:], self._n_24h[:] = n[end - 1], n_24h[end - 1]
 
     def _advance(self, rows: IntArray, close_ms: int) -> list[Event]:
         """Move the latches of the symbols whose state may change at this bar."""
