@@ -8,7 +8,15 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from regimes.maths.correlation import FLAT_STD, FloatArray, fisher_z, holm, is_break, pearson_matrix
+from regimes.maths.correlation import (
+    FLAT_STD,
+    FloatArray,
+    fisher_z,
+    holm,
+    is_break,
+    pearson_matrix,
+    pearson_pairs,
+)
 
 
 def market(seed: int, rows: int, columns: int, missing: float) -> FloatArray:
@@ -56,6 +64,29 @@ def test_a_column_that_is_missing_everywhere_counts_for_nobody() -> None:
     found = pearson_matrix(outage)
     assert found.n.tolist() == [[100] * 3] * 3
     assert found.r == pytest.approx(pearson_matrix(returns).r, abs=1e-14)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bounds=st.lists(st.tuples(st.integers(0, 60), st.integers(20, 60)), min_size=1, max_size=5),
+    missing=st.sampled_from([0.0, 0.05, 0.2]),
+    drift=st.sampled_from([0.0, 1.0]),
+)
+def test_chosen_pairs_agree_with_scipy_in_every_span_however_the_spans_overlap(
+    seed: int, bounds: list[tuple[int, int]], missing: float, drift: float
+) -> None:
+    returns = market(seed, 7, 120, 0.0)
+    returns[:, 60:] += drift  # a mean that is another one in each span
+    returns[:, np.random.default_rng(seed).random(120) < missing] = np.nan
+    rows, columns = np.array([0, 1, 5, 2]), np.array([6, 5, 3, 4])
+    spans = [(start, start + length) for start, length in bounds]
+    found = pearson_pairs(returns, rows, columns, spans)
+    for span, line in zip(spans, found, strict=True):
+        part = returns[:, slice(*span)]
+        known = part[:, np.isfinite(part[0])]
+        expected = [stats.pearsonr(known[a], known[b]).statistic for a, b in zip(rows, columns, strict=True)]
+        assert line == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("missing", [False, True])

@@ -314,3 +314,15 @@ def test_a_restart_in_a_quiet_market_says_nothing_that_was_said_before() -> None
     for seconds in range(1, 1500, 7):
         tick = Tick(market.now + seconds * 1000)
         assert other.update(tick) == market.feature.update(tick)
+
+
+def test_a_book_or_open_interest_that_nobody_was_told_of_is_told_after_a_restart() -> None:
+    market, after = Market(), bare()
+    market.wait(MINUTE)
+    market.send(Tick(market.now + 1_000))
+    market.send(OpenInterest(market.now + 2_000, VENUE, BTC, 1e4, 1e6))
+    after.restore(market.feature.snapshot())
+    told = after.update(Tick(market.now + 3_000)).readings
+    assert BTC in [reading.symbol for reading in told]
+    assert list(told) == list(market.feature.update(Tick(market.now + 3_000)).readings)
+    assert after.snapshot() == market.feature.snapshot()
