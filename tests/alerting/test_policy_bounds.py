@@ -84,6 +84,13 @@ def test_after_a_burst_its_symbols_cool_down_and_it_counts_as_one_message() -> N
     assert reasons(subject, (event("S2/USDT", started=until), until)) == SENT
 
 
+def test_what_cools_down_says_what_was_sent_when_and_until_when() -> None:
+    subject = policy(cooldown_minutes=60)
+    subject.decide(event(), START)
+    (held,) = subject.decide(event(started=START + 1), START + 1).decisions
+    assert held.words == ("WARNING was sent at 2024-08-05T00:00:00Z; cooldown until 2024-08-05T01:00:00Z")
+
+
 def test_the_cap_looks_back_for_a_day_and_says_so_once_a_day() -> None:
     subject = policy(daily_cap=1)
     subject.decide(event("S0/USDT"), START)
