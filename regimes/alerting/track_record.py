@@ -90,6 +90,11 @@ class ScoreTable(msgspec.Struct, frozen=True, kw_only=True):
     shipped: bool = False
     """Whether it came with the program and not from the user's own events."""
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything is known of what followed; not where no prices are."""
+        return any(effect.n for group in self.groups for effect in group.effects)
+
 
 def variant_of(event_type: str, data: Mapping[str, Any]) -> str:
     """What tells events of a type apart whose outcomes may differ: who pays, which side, which regime."""

@@ -16,6 +16,7 @@ from regimes.events import Event
 from regimes.features.base import Reading
 from regimes.feeds.base import ObservationQueue
 from regimes.feeds.binance import BinanceFeed
+from regimes.feeds.cache import CandleCache
 from regimes.feeds.history import Progress
 from regimes.feeds.status import StreamStatus
 from regimes.feeds.top import resolve_symbols
@@ -23,6 +24,7 @@ from regimes.history.tape.recorder import Recorder, TapeState
 from regimes.observations import FundingRate, Liquidation, Observation, Tick
 from regimes.pipeline.basis import feature_settings
 from regimes.pipeline.batch import Batch, Gatherer
+from regimes.pipeline.keeper import CandleKeeper
 from regimes.pipeline.lag import LoopLag
 from regimes.pipeline.replay import replay
 from regimes.pipeline.resume import Resume
@@ -81,6 +83,9 @@ class Pipeline:
         self.taken = 0
         """Observations the engine has been given since it went live."""
         self._resume = resume or Resume()
+        self.keeper = CandleKeeper(CandleCache(self.settings.storage.cache_dir.expanduser()))
+        """Adds the bars that close to those on disk."""
+        self.subscribe(on_batch=self.keeper.take)
 
     @property
     def is_built(self) -> bool:
@@ -239,7 +244,8 @@ class Pipeline:
                     # What waited is older than this moment, and may be much newer than the end of the history.
                     self._step_all([Tick(self.clock.now_ms())])
                     self._sink.tick()
-                    for part in (self._consume(), self._tick(), self.lag.run(), self._report(), keep_tidy()):
+                    parts = [self._consume(), self._tick(), self.lag.run(), self._report()]
+                    for part in (*parts, self.keeper.run(), keep_tidy()):
                         group.create_task(part)
             except* Exception as errors:
                 raise only(errors) from errors

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -202,3 +203,21 @@ async def test_tune_that_is_interrupted_leaves_no_process_and_no_file(
     said = "".join(tuning.said)
     assert "nothing was chosen, nothing was written" in said
     assert "Traceback" not in said
+
+
+async def test_events_without_prices_are_not_scored_and_no_table_is_replaced(
+    tmp_path: Path, data_dir: Path
+) -> None:
+    span = ("--from", "2024-08-01", "--to", "2024-08-08")
+    stored = await regimes(tmp_path, "replay", str(data_dir), *span, "--store", "--json")
+    assert stored.code == 0, stored.err
+    done = await regimes(tmp_path, "score", "--since", "2024-08-01", "--until", "2024-08-08")
+    assert done.code == 2
+    assert "no prices of their times" in done.err
+    assert "regimes backfill" in done.err
+    database = sqlite3.connect(tmp_path / "local.db")
+    assert database.execute("SELECT count(*) FROM scores").fetchone() == (0,)
+    database.close()
+    report = await regimes(tmp_path, "report", "--since", "2024-08-01", "--until", "2024-08-08")
+    assert report.code == 0, report.err
+    assert "No prices of this span are known" in (tmp_path / "report.html").read_text()

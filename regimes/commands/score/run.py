@@ -13,7 +13,7 @@ from regimes.commands.database import with_database
 from regimes.commands.output import console, rows_table
 from regimes.commands.progress import bar
 from regimes.config import Settings
-from regimes.errors import StorageError
+from regimes.errors import DataError, StorageError
 from regimes.events import iso_utc
 from regimes.history import open_source
 from regimes.storage.base import ScoreRow
@@ -49,6 +49,12 @@ def execute(
     """
     past = past_of(settings, source, since_ms=since_ms, until_ms=until_ms)
     table = table_of(past)
+    if past.states and not table.is_measured:
+        raise DataError(
+            f"{table.source}: there are events, but no prices of their times, so nothing can be measured: `run` keeps "
+            f"candles in {settings.storage.cache_dir} (storage.cache_dir) for as long as its signals look back. Score "
+            "recordings instead: `regimes backfill`, then `regimes score FOLDER`"
+        )
     if name is not None:
         table = msgspec.structs.replace(table, source=name)
     if as_json:

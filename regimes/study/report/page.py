@@ -15,6 +15,7 @@ from regimes.wording import count, duration, percent
 EPISODES_SHOWN: Final = 200
 _SCORE_H: Final = 24
 _OUTCOMES: Final = ("volatility", "return", "drawdown", "funding", "liquidations")
+_PRICELESS: Final = "No prices of this span are known: a service keeps candles on disk only for as long as its signals look back."
 
 
 def html(report: Report) -> str:
@@ -64,6 +65,9 @@ def _market(report: Report) -> str:
 
 
 def _prices(report: Report) -> str:
+    title = "Prices, volatility regimes and events"
+    if not report.symbols:
+        return _section(title, f'<p class="quiet">{_PRICELESS}</p>')
     keys = _keys(
         ("high", "HIGH_VOL"),
         ("explosive", "EXPLOSIVE"),
@@ -74,7 +78,7 @@ def _prices(report: Report) -> str:
         f"<h3>{escape(view.symbol)}</h3>{_figure(charts.prices(report, view, report.episodes))}"
         for view in report.symbols
     )
-    return _section("Prices, volatility regimes and events", f'<p class="quiet">{keys}</p>{inner}')
+    return _section(title, f'<p class="quiet">{keys}</p>{inner}')
 
 
 def _events(report: Report) -> str:
@@ -163,7 +167,8 @@ def _data(report: Report) -> str:
         )
         for view in report.symbols
     ]
-    table = _table(("symbol", "candles there", "liquidations watched", "funding known"), rows, numbers=(1, 2))
+    heads = ("symbol", "candles there", "liquidations watched", "funding known")
+    table = _table(heads, rows, numbers=(1, 2)) if rows else f'<p class="quiet">{_PRICELESS}</p>'
     troubles = [
         (
             _time(one.from_ms),
@@ -179,7 +184,9 @@ def _data(report: Report) -> str:
 
 def _score(table: ScoreTable | None) -> str:
     if table is None or not table.groups:
-        return _section("Score", '<p class="quiet">Nothing to measure in this span.</p>')
+        return _section("What followed", '<p class="quiet">Nothing to measure in this span.</p>')
+    if not table.is_measured:
+        return _section("What followed", f'<p class="quiet">{_PRICELESS} So nothing could be measured.</p>')
     note = (
         f"Measured on {table.events:,} events from {iso_utc(table.from_ms)[:10]} to {iso_utc(table.to_ms)[:10]} ({table.source}), "
         "against times of the same hour of the week and volatility without such an event. 1x is as usual; the bar is the 95 % "

@@ -106,7 +106,9 @@ def test_text_from_outside_stays_text() -> None:
 
 @pytest.mark.parametrize("changes", [{"states": []}, {"series": {}}, {"states": [], "series": {}}])
 def test_a_span_in_which_nothing_is_known_has_a_report_too(changes: dict[str, Any]) -> None:
-    read(html(made(**changes)))
+    page = html(made(**changes))
+    read(page)
+    assert ("No prices of this span are known" in page) == ("series" in changes)
 
 
 def test_an_episode_lasts_from_its_opening_to_its_end_and_keeps_its_worst_words() -> None:
