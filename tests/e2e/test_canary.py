@@ -15,6 +15,7 @@ from regimes.config.sources import PREFIX, VARIABLES
 from tests.delivery.receivers import Receiver, babble, raw_server, reset, says
 from tests.e2e.process import Done, regimes, started
 from tests.e2e.test_run import against, live_exchange
+from tests.feeds.proxy import forward_proxy
 
 CANARY = "cAnArY"
 SECRET_PATHS = [path for path, field in leaves(settings_type()) if holds_secret(field)]
@@ -26,7 +27,7 @@ CHATS = (
 )
 
 
-def canaries(*, webhooks: str, database: str) -> dict[str, str]:
+def canaries(*, webhooks: str, database: str, proxy_port: int = 9) -> dict[str, str]:
     """One secret for each setting that holds one; the test below fails when a new setting is forgotten."""
     return {
         "BINANCE_API_KEY": f"{CANARY}-api-key",
@@ -35,6 +36,7 @@ def canaries(*, webhooks: str, database: str) -> dict[str, str]:
         "DB_URL": database,
         "OPENAI_API_KEY": f"{CANARY}-narrative-key-{'x' * 24}",
         "OPENAI_BASE_URL": f"http://user:{CANARY}-password@127.0.0.1:9/v1",
+        "REGIMES__VENUES__PROXY": f"http://user:{CANARY}-password@127.0.0.1:{proxy_port}",
         "REGIMES__WEB__TOKEN": f"{CANARY}-dashboard-token-{'x' * 24}",
         "REGIMES__WEB__METRICS_TOKEN": f"{CANARY}-metrics-token-{'x' * 24}",
         **dict.fromkeys(WEBHOOKS, webhooks),
@@ -81,11 +83,17 @@ async def failing_webhooks() -> AsyncIterator[tuple[str, Receiver]]:
 @pytest.mark.parametrize("to_file", [False, True])
 async def test_no_secret_is_seen_while_everything_fails(tmp_path: Path, *, to_file: bool) -> None:
     log = tmp_path / "regimes.log"
-    async with live_exchange() as exchange, failing_webhooks() as (webhooks, echo):
+    async with (
+        live_exchange() as exchange,
+        failing_webhooks() as (webhooks, echo),
+        forward_proxy(f"user:{CANARY}-password") as (_, port),
+    ):
         variables = against(
             exchange,
             **canaries(
-                webhooks=webhooks, database=f"postgresql://user:{CANARY}-password@127.0.0.1:9/regimes"
+                webhooks=webhooks,
+                database=f"postgresql://user:{CANARY}-password@127.0.0.1:9/regimes",
+                proxy_port=port,
             ),
             LOG_LEVEL="DEBUG",
             REGIMES__DELIVERY__ALLOW_CIDRS="127.0.0.1/32",
@@ -119,7 +127,11 @@ async def test_no_secret_is_seen_in_what_the_commands_print(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("WEBHOOKS_ALL", f"https://discord.com/{CANARY}"), ("DB_URL", f"postgresql://u:{CANARY}[@h:x/y")],
+    [
+        ("WEBHOOKS_ALL", f"https://discord.com/{CANARY}"),
+        ("DB_URL", f"postgresql://u:{CANARY}[@h:x/y"),
+        ("REGIMES__VENUES__PROXY", f"http://u:{CANARY}@h:x"),
+    ],
 )
 async def test_no_secret_is_seen_in_mistakes_about_it(tmp_path: Path, name: str, text: str) -> None:
     done = await regimes(tmp_path, "run", **{name: text})

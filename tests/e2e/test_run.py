@@ -165,6 +165,7 @@ async def test_the_service_serves_its_dashboard_and_a_taken_port_stops_the_start
         async with aiohttp.ClientSession(address) as client, client.get("/api/features") as answer:
             assert set((await answer.json())["packages"]) == {*SYMBOLS, "ALL"}
         port = address.rpartition(":")[2]
-        second = await regimes(tmp_path, "run", **against(exchange, REGIMES__WEB__PORT=port))
+        beside = {"REGIMES__WEB__PORT": port, "DB_URL": "sqlite:///second.db"}
+        second = await regimes(tmp_path, "run", **against(exchange, **beside))
     assert second.code == 2
     assert f"web.port = {port}" in second.err
