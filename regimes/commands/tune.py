@@ -228,4 +228,6 @@ def _write(path: Path, found: Tuned) -> None:
 
 def _toml(value: Any) -> str:
     """A value as the configuration file has it: numbers, words and lists are written as in JSON."""
+    if isinstance(value, float) and value.is_integer() and abs(value) >= 1000:
+        return f"{value:_.0f}"
     return msgspec.json.encode(value).decode()
