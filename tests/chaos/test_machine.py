@@ -1,5 +1,6 @@
 """The machine is wrong under the service: its clock jumps by an hour, names are not found."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from regimes.clock import SystemClock
+from regimes.storage.base import DeliveryStatus
 from tests.chaos import books, world
 from tests.chaos.twisted import FILE, Twist
 from tests.chaos.world import Exchange, Receiver, Service
@@ -57,6 +59,14 @@ class Machine:
         told = await self._hook.hears(symbol=symbol, revision=2, within_s=100)
         return datetime.fromisoformat(told["timestamp"])
 
+    async def delivered(self) -> None:
+        """Wait until no delivery waits any more."""
+        async with asyncio.timeout(100), books.opened(self.url) as storage:
+            while any(  # noqa: ASYNC110
+                one.status is DeliveryStatus.PENDING for one in (await books.read(storage)).deliveries
+            ):
+                await asyncio.sleep(0.2)  # another process delivers
+
     async def check(self, symbols: Sequence[str]) -> books.Books:
         """Nothing lost, nothing doubled."""
         async with books.opened(self.url) as storage:
@@ -84,6 +94,7 @@ async def test_a_clock_that_jumps_an_hour_forth_and_back_moves_nothing(
             said = await bent.struck(symbol)
             assert abs(said.timestamp() - SystemClock().now_ms() / 1000) < HOUR_S / 4
         bent.bend()
+        await bent.delivered()
         assert await service.stop(within_s=100) == 0
     assert not [told for told in hook.told if told["event_type"] in {"SYSTEM_FEED_STALE", "SYSTEM_FEED_GAP"}]
     await bent.check([FIRST, SECOND, THIRD])
@@ -108,6 +119,7 @@ async def test_names_that_are_not_found_delay_and_lose_nothing_but_what_the_exch
         bent.bend()
         await service.next("stream_connected", line=world.READY)
         await bent.struck(THIRD)
+        await bent.delivered()
         assert await service.stop(within_s=100) == 0
     await bent.check([FIRST, SECOND, THIRD])
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from regimes.clock import ScaledClock
 from regimes.web.first import why, with_market
 from regimes.web.shapes import Market
 from regimes.web.static import PAGE_FILES, folder
+from tests.loopback import START_MS
 from tests.web.service import liquidation, service
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -47,7 +49,7 @@ def test_every_page_has_room_for_the_state_and_a_symbol_is_text_in_it(
 
 
 async def test_a_page_begins_with_the_state_of_the_market_and_follows_it(tmp_path: Path) -> None:
-    async with service(tmp_path) as running:
+    async with service(tmp_path, clock=ScaledClock(START_MS, 1.0)) as running:
         _, before, headers = await running.get("/")
         assert b"Market NORMAL \xc2\xb7 no signal alerts." in before
         status, _, _ = await running.get("/", headers={"If-None-Match": headers["ETag"]})
