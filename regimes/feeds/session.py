@@ -78,27 +78,11 @@ class Session:
             for kind in ("liquidation", "candle", "funding")
         }
         self._polls: dict[DataKind, Meter] = {}
-        self._bars = {TIMEFRAME: BarAccount(self._ids, TIMEFRAME, clock.now_ms())}
-        for timeframe, count in other_bars.items():
-            some = islice(self._ids, count)
-            self._bars[timeframe] = BarAccount(some, timeframe, clock.now_ms(), closed_only=True)
+        self._bars = self._accounts(other_bars)
         self._funding = FundingAccount(self._ids, clock.now_ms())
         self._warm = warm
         self._reach = reach
-        self._bar_repairs = [
-            BarRepair(
-                venue.rest,
-                {symbol: self._ids[symbol] for symbol in bars.symbols},
-                bars,
-                self._gaps["candle"]
-                if bars.timeframe == TIMEFRAME
-                else GapTeller(venue.name, "candle", clock, self._put),
-                self._put,
-                settings,
-                clock,
-            )
-            for bars in self._bars.values()
-        ]
+        self._bar_repairs = [self._repair(bars) for bars in self._bars.values()]
         self._settling = FundingSettling(
             venue.rest, self._ids, self._funding, self._gaps["funding"], self._put, settings, clock
         )
@@ -117,6 +101,21 @@ class Session:
         venue.exchange.tap = self._receiver
         self._price_lines, self._other_lines = [*self._lines_of_bars()], [*self._lines_of_derivatives()]
         self._lines = [*self._price_lines, *self._other_lines]
+
+    def _accounts(self, other_bars: Mapping[str, int | None]) -> dict[str, BarAccount]:
+        """Which bars are expected, by their length."""
+        now_ms = self._clock.now_ms()
+        return {TIMEFRAME: BarAccount(self._ids, TIMEFRAME, now_ms)} | {
+            timeframe: BarAccount(islice(self._ids, count), timeframe, now_ms, closed_only=True)
+            for timeframe, count in other_bars.items()
+        }
+
+    def _repair(self, bars: BarAccount) -> BarRepair:
+        venue, clock = self._venue, self._clock
+        is_hourly = bars.timeframe == TIMEFRAME
+        gap = self._gaps["candle"] if is_hourly else GapTeller(venue.name, "candle", clock, self._put)
+        market_ids = {symbol: self._ids[symbol] for symbol in bars.symbols}
+        return BarRepair(venue.rest, market_ids, bars, gap, self._put, self._settings, clock)
 
     def _seed(self) -> None:
         """Begin where the history ends."""

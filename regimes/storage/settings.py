@@ -21,7 +21,7 @@ class StorageSettings(BaseModel):
     )
     cache_dir: Path = Field(
         default=Path(".regimes/cache"),
-        description="Folder for candles already fetched, so that a restart asks only for what is missing. "
+        description="Folder for closed candles: a restart asks only for what is missing, and score and report find prices there. "
         "A relative path starts at the folder the program is started in.",
     )
     snapshot_seconds: float = Field(

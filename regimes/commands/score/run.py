@@ -52,7 +52,7 @@ def execute(
     if past.states and not table.is_measured:
         raise DataError(
             f"{table.source}: there are events, but no prices of their times, so nothing can be measured: `run` keeps "
-            f"candles in {settings.storage.cache_dir} (storage.cache_dir) for as long as its signals look back. Score "
+            f"candles in {settings.storage.cache_dir} (storage.cache_dir) from some months before its first start on. Score "
             "recordings instead: `regimes backfill`, then `regimes score FOLDER`"
         )
     if name is not None:

@@ -15,7 +15,7 @@ from regimes.wording import count, duration, percent
 EPISODES_SHOWN: Final = 200
 _SCORE_H: Final = 24
 _OUTCOMES: Final = ("volatility", "return", "drawdown", "funding", "liquidations")
-_PRICELESS: Final = "No prices of this span are known: a service keeps candles on disk only for as long as its signals look back."
+_PRICELESS: Final = "No prices of this span are known: a service has candles on disk from some months before its first start on."
 
 
 def html(report: Report) -> str:
