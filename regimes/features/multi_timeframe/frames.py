@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from regimes.errors import ConfigError
 from regimes.features.base import Snapshot, Status
-from regimes.features.hourly import CATCH_UP_HOURS, taken
+from regimes.features.hourly import CATCH_UP_HOURS, Rows, taken
 from regimes.features.multi_timeframe.reading import Provisional, TimeframeReading
 from regimes.features.multi_timeframe.scores import (
     BARS,
-    DEGENERATE,
     OK,
     SLOTS,
     STALE,
@@ -52,12 +51,24 @@ class PerSymbol(Protocol):
 
 
 class _Volumes(NamedTuple):
-    """What the seasonal volume of some symbols follows from: their bars, what those usually trade, enough of them."""
+    """What the seasonal volume of some symbols follows from: their bars up to `bar_ms`, and who has enough of them."""
 
     rows: IntArray
     volume: FloatArray
-    usual: FloatArray
+    bar_ms: int
     full: BoolArray
+
+    def of(self, rows: IntArray) -> "_Volumes":
+        """Those of some symbols, where this is of all."""
+        if len(rows) == len(self.rows):
+            return self
+        return self._replace(rows=rows, volume=self.volume[rows], full=self.full[rows])
+
+    def score(self, step_ms: int) -> FloatArray:
+        """How unusual the newest of each is, beside what its hours usually trade."""
+        usual = spot_regime.usual_volume(self.bar_ms, step_ms, SLOTS)
+        latest, _ = latest_valid(self.volume / usual, BARS)
+        return np.where(self.full, spot_regime.volume_z(latest), np.nan)
 
 
 class Timeframes:
@@ -77,7 +88,7 @@ class Timeframes:
         ]
         longest = max(self.steps)
         self._seen = HoursSeen(symbols, _capacity(longest) * longest // HOUR_MS)
-        self._standing: IntArray = per_symbol("standing", WARMING, layers)
+        self.standing: IntArray = per_symbol("standing", WARMING, layers)
         self.state: IntArray = per_symbol("state", NEUTRAL, layers)
         self._bar_ms: IntArray = per_symbol("bar_ms", -1, layers)
         self._as_of_ms: IntArray = per_symbol("as_of_ms", -1, layers)
@@ -96,20 +107,17 @@ class Timeframes:
     @property
     def known(self) -> BoolArray:
         """Which timeframes have a state."""
-        known: BoolArray = self._standing == OK
+        known: BoolArray = self.standing == OK
         return known
-
-    @property
-    def flat(self) -> BoolArray:
-        """Which did not move."""
-        flat: BoolArray = self._standing == DEGENERATE
-        return flat
 
     def store(self, batch: Batch) -> BoolArray:
         """Put hours into the bars; say which were taken."""
-        new = self._seen.mark(batch.rows, batch.open_ms)
+        bars: Sequence[Any] = batch.rows, batch.times, batch.close, batch.volume
+        new = self._seen.mark(*bars[:2])
+        if not new.all():
+            bars = [values if isinstance(values, int) else values[new] for values in bars]
         for longer in self._longer:
-            longer.add(batch.rows[new], batch.open_ms[new], batch.close[new], batch.volume[new])
+            longer.add(*bars)
         return new
 
     def present(self, hour_ms: int) -> BoolArray:
@@ -119,24 +127,27 @@ class Timeframes:
     def judge(self, rows: IntArray, hour_ms: int, again: BoolArray) -> None:
         """Score the bars that are closed once this hour is, where that was not done. again: do it in any case."""
         ends_ms = [longer.newest_closed_ms(hour_ms) for longer in self._longer]
-        due = (self._bar_ms[:, rows] != np.array(ends_ms)[:, None]) | again
-        for layer in np.flatnonzero(due.any(axis=1)).tolist():
-            self._measure(layer, rows[due[layer]], ends_ms[layer])
+        at = self._at(rows)
+        for layer, end_ms in enumerate(ends_ms):
+            due = (self._bar_ms[layer, at] != end_ms) | again
+            if due.any():
+                self._measure(layer, rows[due], end_ms)
 
     def look_ahead(self, rows: IntArray, hour_ms: int) -> None:
         """Note the unfinished bars, which enter no state."""
+        at = self._at(rows)
         for layer, longer in enumerate(self._longer):
             unfinished = longer.unfinished(hour_ms)
             if unfinished is None:
-                self._fraction[layer, rows] = np.nan
+                self._fraction[layer, at] = np.nan
                 continue
             close, fraction = unfinished
-            self._fraction[layer, rows] = fraction
-            self._open_z[layer, rows] = (close[rows] - self._mean[layer, rows]) / self._std[layer, rows]
+            self._fraction[layer, at] = fraction
+            self._open_z[layer, at] = (close[at] - self._mean[layer, at]) / self._std[layer, at]
 
     def forget(self, rows: IntArray) -> None:
         """Claim nothing of these symbols."""
-        self._standing[:, rows], self.state[:, rows] = WARMING, NEUTRAL
+        self.standing[:, rows], self.state[:, rows] = WARMING, NEUTRAL
         self.found[:, rows], self._fraction[:, rows] = 0, np.nan
 
     def begin_anew(self, rows: IntArray) -> None:
@@ -145,10 +156,9 @@ class Timeframes:
 
     def readings(self, rows: IntArray) -> Callable[[], list[list[TimeframeReading]]]:
         """Readings of every timeframe as of now: for each a list, with one of each of these symbols."""
-        self.finish()
-        standing, state, found = (taken(a, rows) for a in (self._standing, self.state, self.found))
+        standing, state, found = (taken(a, rows) for a in (self.standing, self.state, self.found))
         price_z, volume_z, heat = (taken(a, rows) for a in (self._price_z, self._volume_z, self._heat))
-        as_of_ms, seasonal_z = taken(self._as_of_ms, rows), taken(self._seasonal_z, rows)
+        as_of_ms, seasonal_z = taken(self._as_of_ms, rows), self._seasonal(rows)
 
         def frames() -> list[list[TimeframeReading]]:
             speaks = standing != WARMING
@@ -160,7 +170,7 @@ class Timeframes:
                 np.where(speaks, volume_z, np.nan),
                 np.where(scored, heat, np.nan),
             )
-            seasonal = np.where(speaks, seasonal_z, np.nan)
+            seasonal = np.where(speaks, seasonal_z(), np.nan)
             return [
                 list(
                     map(
@@ -196,10 +206,25 @@ class Timeframes:
     def finish(self) -> None:
         """Work out what was put off, in the arrays that a snapshot and a reading take."""
         for layer, waiting in self._volumes.items():
-            for rows, volume, usual, full in waiting:
-                seasonal, _ = latest_valid(volume / usual, BARS)
-                self._seasonal_z[layer, rows] = np.where(full, spot_regime.volume_z(seasonal), np.nan)
+            for volumes in waiting:
+                self._seasonal_z[layer, volumes.rows] = volumes.score(self.steps[layer])
         self._volumes = {}
+
+    def _seasonal(self, rows: IntArray) -> Callable[[], FloatArray]:
+        """Seasonal volumes of these symbols as of now; what was put off is worked out when they are asked for."""
+        if any(
+            len(waiting) > 1 or len(waiting[0].rows) < self._symbols for waiting in self._volumes.values()
+        ):
+            self.finish()
+        known = taken(self._seasonal_z, rows)
+        missing = [(layer, volumes.of(rows)) for layer, (volumes,) in self._volumes.items()]
+
+        def seasonal() -> FloatArray:
+            for layer, volumes in missing:
+                known[layer] = volumes.score(self.steps[layer])
+            return known
+
+        return seasonal
 
     def snapshot(self) -> Snapshot:
         """The bars."""
@@ -215,9 +240,9 @@ class Timeframes:
     def _measure(self, layer: int, rows: IntArray, end_ms: int) -> None:
         """Judge the bar that opened at `end_ms` on one timeframe."""
         close, volume = self._longer[layer].complete(end_ms, SLOTS)
-        if len(rows) < self._symbols:
-            close, volume = close[rows], volume[rows]
-        self._bar_ms[layer, rows] = end_ms
+        at = self._at(rows)
+        close, volume = close[at], volume[at]
+        self._bar_ms[layer, at] = end_ms
         complete = ~np.isnan(close[:, -1])
         if not complete.all():
             self._pass_over(layer, rows[~complete])
@@ -227,27 +252,29 @@ class Timeframes:
 
     def _pass_over(self, layer: int, rows: IntArray) -> None:
         """The newest bar lacks too many hours: what the bar before said stands, marked as stale."""
-        stands = self._standing[layer, rows] != WARMING
-        self._standing[layer, rows] = np.where(stands, STALE, WARMING)
+        stands = self.standing[layer, rows] != WARMING
+        self.standing[layer, rows] = np.where(stands, STALE, WARMING)
 
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
         bar_ms = int(self._bar_ms[layer, rows[0]])
         scores = score(close, volume, self._settings)
         state = spot_regime.next_state(
-            scores.heat, scores.price_z, self.state[layer, rows], **state_bounds(self._settings)
+            scores.heat, scores.price_z, self.state[layer, self._at(rows)], **state_bounds(self._settings)
         )
         self._take_over(layer, rows, bar_ms, scores, state, volume)
 
     def _take_over(
         self, layer: int, rows: IntArray, bar_ms: int, scores: Scores, state: IntArray, volume: FloatArray
     ) -> None:
-        self._put_off(layer, _Volumes(rows, volume, self._usual(layer, bar_ms), scores.full))
-        self._standing[layer, rows], self.state[layer, rows] = scores.standing, state
-        self._as_of_ms[layer, rows] = bar_ms + self.steps[layer]
-        self.found[layer, rows] = scores.found
-        self._mean[layer, rows], self._std[layer, rows] = scores.mean, scores.std
-        self._price_z[layer, rows], self._volume_z[layer, rows] = scores.price_z, scores.volume_z
-        self._heat[layer, rows] = scores.heat
+        # Only the bars of this hour are sure to stay where they are.
+        self._put_off(layer, _Volumes(rows, volume.copy(order="K"), bar_ms, scores.full))
+        at = self._at(rows)
+        self.standing[layer, at], self.state[layer, at] = scores.standing, state
+        self._as_of_ms[layer, at] = bar_ms + self.steps[layer]
+        self.found[layer, at] = scores.found
+        self._mean[layer, at], self._std[layer, at] = scores.mean, scores.std
+        self._price_z[layer, at], self._volume_z[layer, at] = scores.price_z, scores.volume_z
+        self._heat[layer, at] = scores.heat
 
     def closing(self, hours_ms: Sequence[int]) -> list[Closing] | None:
         """What closes on each timeframe in hours that all symbols have; None where they must be judged one by one."""
@@ -257,7 +284,7 @@ class Timeframes:
             if (self._bar_ms[layer] != before_ms).any():
                 return None
             bars = closing(
-                longer, hours_ms, before_ms, self.state[layer], self._standing[layer], self._settings
+                longer, hours_ms, before_ms, self.state[layer], self.standing[layer], self._settings
             )
             if bars is None:
                 return None
@@ -275,8 +302,8 @@ class Timeframes:
                     layer, rows, bar_ms[newest], scores.bar(newest), state[newest + 1], volume[newest]
                 )
 
-    def _usual(self, layer: int, bar_ms: int) -> FloatArray:
-        return spot_regime.usual_volume(bar_ms, self.steps[layer], SLOTS)
+    def _at(self, rows: IntArray) -> Rows:
+        return slice(None) if len(rows) == self._symbols else rows
 
     def _put_off(self, layer: int, volumes: _Volumes) -> None:
         """Keep what the seasonal volumes follow from; that of all symbols takes the place of what was before."""
