@@ -63,11 +63,6 @@ class MultiTimeframe(HourlyFeature):
         """Hourly bars for 21 bars of the longest timeframe: 20 whole ones and the part of one on each side."""
         return (Need(kind="candle", span_ms=(BARS + 1) * max(self._frames.steps), timeframe="1h"),)
 
-    def snapshot(self) -> Snapshot:
-        """All state; what was put off is worked out first."""
-        self._frames.finish()
-        return super().snapshot()
-
     def _store(self, batch: Batch) -> BoolArray:
         return self._frames.store(batch)
 

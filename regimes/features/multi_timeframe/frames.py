@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,6 @@ from regimes.features.base import Snapshot, Status
 from regimes.features.hourly import CATCH_UP_HOURS, Rows, taken
 from regimes.features.multi_timeframe.reading import Provisional, TimeframeReading
 from regimes.features.multi_timeframe.scores import (
-    BARS,
     OK,
     SLOTS,
     STALE,
@@ -26,7 +25,7 @@ from regimes.features.multi_timeframe.scores import (
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
-from regimes.maths.stats import FloatArray, IntArray, latest_valid, nullable
+from regimes.maths.stats import FloatArray, IntArray, nullable
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.windows.bars import BoolArray
 from regimes.windows.inbox import Batch
@@ -34,8 +33,6 @@ from regimes.windows.longer import HoursSeen, LongerBars
 
 NAMES: Final = {IGNITION: "SPOT_IGNITION", NEUTRAL: "SPOT_NEUTRAL", COOLING: "SPOT_COOLING"}
 _NAMELESS: Final = 8
-# Where symbols come one by one and nobody looks.
-_MOST_PUT_OFF: Final = 16
 _STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
 
 Frames: TypeAlias = tuple[TimeframeReading, ...]
@@ -48,27 +45,6 @@ class PerSymbol(Protocol):
     def __call__(self, name: str, fill: float, *layers: int) -> npt.NDArray[Any]:
         """Make it, full of one value."""
         ...
-
-
-class _Volumes(NamedTuple):
-    """What the seasonal volume of some symbols follows from: their bars up to `bar_ms`, and who has enough of them."""
-
-    rows: IntArray
-    volume: FloatArray
-    bar_ms: int
-    full: BoolArray
-
-    def of(self, rows: IntArray) -> "_Volumes":
-        """Those of some symbols, where this is of all."""
-        if len(rows) == len(self.rows):
-            return self
-        return self._replace(rows=rows, volume=self.volume[rows], full=self.full[rows])
-
-    def score(self, step_ms: int) -> FloatArray:
-        """How unusual the newest of each is, beside what its hours usually trade."""
-        usual = spot_regime.usual_volume(self.bar_ms, step_ms, SLOTS)
-        latest, _ = latest_valid(self.volume / usual, BARS)
-        return np.where(self.full, spot_regime.volume_z(latest), np.nan)
 
 
 class Timeframes:
@@ -101,8 +77,6 @@ class Timeframes:
         self._heat: FloatArray = per_symbol("heat", np.nan, layers)
         self._fraction: FloatArray = per_symbol("fraction", np.nan, layers)
         self._open_z: FloatArray = per_symbol("provisional_price_z", np.nan, layers)
-        # It enters no state, so it is worked out when somebody looks.
-        self._volumes: dict[int, list[_Volumes]] = {}
 
     @property
     def known(self) -> BoolArray:
@@ -158,7 +132,7 @@ class Timeframes:
         """Readings of every timeframe as of now: for each a list, with one of each of these symbols."""
         standing, state, found = (taken(a, rows) for a in (self.standing, self.state, self.found))
         price_z, volume_z, heat = (taken(a, rows) for a in (self._price_z, self._volume_z, self._heat))
-        as_of_ms, seasonal_z = taken(self._as_of_ms, rows), self._seasonal(rows)
+        as_of_ms, seasonal_z = taken(self._as_of_ms, rows), taken(self._seasonal_z, rows)
 
         def frames() -> list[list[TimeframeReading]]:
             speaks = standing != WARMING
@@ -170,7 +144,7 @@ class Timeframes:
                 np.where(speaks, volume_z, np.nan),
                 np.where(scored, heat, np.nan),
             )
-            seasonal = np.where(speaks, seasonal_z(), np.nan)
+            seasonal = np.where(speaks, seasonal_z, np.nan)
             return [
                 list(
                     map(
@@ -203,29 +177,6 @@ class Timeframes:
 
         return provisional
 
-    def finish(self) -> None:
-        """Work out what was put off, in the arrays that a snapshot and a reading take."""
-        for layer, waiting in self._volumes.items():
-            for volumes in waiting:
-                self._seasonal_z[layer, volumes.rows] = volumes.score(self.steps[layer])
-        self._volumes = {}
-
-    def _seasonal(self, rows: IntArray) -> Callable[[], FloatArray]:
-        """Seasonal volumes of these symbols as of now; what was put off is worked out when they are asked for."""
-        if any(
-            len(waiting) > 1 or len(waiting[0].rows) < self._symbols for waiting in self._volumes.values()
-        ):
-            self.finish()
-        known = taken(self._seasonal_z, rows)
-        missing = [(layer, volumes.of(rows)) for layer, (volumes,) in self._volumes.items()]
-
-        def seasonal() -> FloatArray:
-            for layer, volumes in missing:
-                known[layer] = volumes.score(self.steps[layer])
-            return known
-
-        return seasonal
-
     def snapshot(self) -> Snapshot:
         """The bars."""
         return {"longer": [longer.snapshot() for longer in self._longer], "seen": self._seen.snapshot()}
@@ -235,7 +186,6 @@ class Timeframes:
         for longer, kept in zip(self._longer, snapshot["longer"], strict=True):
             longer.restore(kept)
         self._seen.restore(snapshot["seen"])
-        self._volumes = {}
 
     def _measure(self, layer: int, rows: IntArray, end_ms: int) -> None:
         """Judge the bar that opened at `end_ms` on one timeframe."""
@@ -256,25 +206,21 @@ class Timeframes:
         self.standing[layer, rows] = np.where(stands, STALE, WARMING)
 
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
-        bar_ms = int(self._bar_ms[layer, rows[0]])
-        scores = score(close, volume, self._settings)
+        at, bar_ms = self._at(rows), int(self._bar_ms[layer, rows[0]])
+        usual = spot_regime.usual_volume(bar_ms, self.steps[layer], SLOTS)
+        scores = score(close, volume, usual, self._settings)
         state = spot_regime.next_state(
-            scores.heat, scores.price_z, self.state[layer, self._at(rows)], **state_bounds(self._settings)
+            scores.heat, scores.price_z, self.state[layer, at], **state_bounds(self._settings)
         )
-        self._take_over(layer, rows, bar_ms, scores, state, volume)
+        self._take_over(layer, at, bar_ms, scores, state)
 
-    def _take_over(
-        self, layer: int, rows: IntArray, bar_ms: int, scores: Scores, state: IntArray, volume: FloatArray
-    ) -> None:
-        # Only the bars of this hour are sure to stay where they are.
-        self._put_off(layer, _Volumes(rows, volume.copy(order="K"), bar_ms, scores.full))
-        at = self._at(rows)
+    def _take_over(self, layer: int, at: Rows, bar_ms: int, scores: Scores, state: IntArray) -> None:
         self.standing[layer, at], self.state[layer, at] = scores.standing, state
         self._as_of_ms[layer, at] = bar_ms + self.steps[layer]
         self.found[layer, at] = scores.found
         self._mean[layer, at], self._std[layer, at] = scores.mean, scores.std
         self._price_z[layer, at], self._volume_z[layer, at] = scores.price_z, scores.volume_z
-        self._heat[layer, at] = scores.heat
+        self._seasonal_z[layer, at], self._heat[layer, at] = scores.seasonal_z, scores.heat
 
     def closing(self, hours_ms: Sequence[int]) -> list[Closing] | None:
         """What closes on each timeframe in hours that all symbols have; None where they must be judged one by one."""
@@ -293,25 +239,14 @@ class Timeframes:
 
     def pass_to(self, bars: Sequence[Closing], hour: int) -> None:
         """Take over what has closed by one of these hours."""
-        rows = np.arange(self._symbols)
-        for layer, (bar_ms, closed, volume, scores, state, _) in enumerate(bars):
+        for layer, (bar_ms, closed, scores, state, _) in enumerate(bars):
             newest = closed[hour] - 1
             if newest >= 0 and self._bar_ms[layer, 0] != bar_ms[newest]:
                 self._bar_ms[layer] = bar_ms[newest]
-                self._take_over(
-                    layer, rows, bar_ms[newest], scores.bar(newest), state[newest + 1], volume[newest]
-                )
+                self._take_over(layer, slice(None), bar_ms[newest], scores.bar(newest), state[newest + 1])
 
     def _at(self, rows: IntArray) -> Rows:
         return slice(None) if len(rows) == self._symbols else rows
-
-    def _put_off(self, layer: int, volumes: _Volumes) -> None:
-        """Keep what the seasonal volumes follow from; that of all symbols takes the place of what was before."""
-        if len(volumes.rows) == self._symbols:
-            self._volumes[layer] = []
-        elif len(self._volumes.get(layer, ())) >= _MOST_PUT_OFF:
-            self.finish()
-        self._volumes.setdefault(layer, []).append(volumes)
 
 
 def _capacity(step_ms: int) -> int:
