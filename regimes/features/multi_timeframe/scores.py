@@ -104,7 +104,9 @@ def closing(
     shape = (count, len(state))
     closes, volumes = (each_window(values, SLOTS)[len(state) :] for values in (close, volume))
     bar_ms = [before_ms + (place + 1) * bars.step_ms for place in range(count)]
-    usual = [spot_regime.usual_volume(end_ms, bars.step_ms, SLOTS) for end_ms in bar_ms]
+    usual = np.empty((count, SLOTS))
+    for place, end_ms in enumerate(bar_ms):
+        usual[place] = spot_regime.usual_volume(end_ms, bars.step_ms, SLOTS)
     found = score(closes, volumes, np.repeat(usual, len(state), axis=0), rules)
     scores = Scores._make(values.reshape(shape) for values in found)
     states = spot_regime.next_states(scores.heat, scores.price_z, state, **state_bounds(rules))
