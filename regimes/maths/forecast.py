@@ -213,8 +213,10 @@ class SeasonalVolatility:
             weight += rate * (1.0 - weight)
             means += rate / np.where(weight > 0, weight, 1.0) * (np.where(there, seen, 0.0) - means)
         else:
+            seen -= means
             weight += _RATE * (1.0 - weight)
-            means += _RATE / weight * (seen - means)
+            seen *= _RATE / weight
+            means += seen
         if not isinstance(at, slice):
             self._weight[:, at], self.means[:, at] = weight, means
 
@@ -222,7 +224,7 @@ class SeasonalVolatility:
         """Take the profile of these rows from what was seen, smoothed over the hours beside each."""
         raw = np.ascontiguousarray(self._season[:, rows].T, dtype=np.float64)
         smooth = 0.25 * raw[:, _HOUR_BEFORE] + 0.5 * raw + 0.25 * raw[:, _HOUR_AFTER]
-        self._share[:, rows] = (smooth / smooth.mean(axis=1, keepdims=True)).T
+        self._share[:, rows] = (smooth / (smooth.sum(axis=1, keepdims=True) / WEEK_HOURS)).T
         self._look_ahead(rows)
 
     def _look_ahead(self, rows: IntArray) -> None:
