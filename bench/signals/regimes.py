@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.signals.market import Candles, spot_candles
-from bench.signals.score import Row, area_under_curve, ratio_error
+from bench.signals.score import Row, area_under_curve, calibration_row, ratio_error
 from regimes.maths import spot_frozen, spot_regime
 from regimes.maths.calibration import brier_skill, calibration_error
 from regimes.maths.stats import FloatArray, IntArray, mean_and_std, z_score
@@ -129,7 +129,7 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
     skills = {peer: brier_skill(share, y, reference[known]), "each symbol's own rate": 0.0}
     rows = [
         Row("p_persist_24h: Brier skill", brier_skill(p, y, reference[known]), error, skills, None),
-        Row("p_persist_24h: calibration error", calibration_error(p, y), None, {peer: calibration_error(share, y)}, None, least=False),
+        calibration_row("p_persist_24h", p, y, {peer: calibration_error(share, y)}),
         Row("p_persist_24h: AUC", area_under_curve(p, y), None, {peer: area_under_curve(share, y)}, None),
         Row("skew of the hourly volume z", _skew(found.seasonal_z[:, at:]), None, {"plain": _skew(found.raw_z[:, at:])}, None, least=False),
         Row("share of its variance that the hour of week explains", _seasonal(found.seasonal_z[:, at:], candles.first_hour + at), None, {"plain": _seasonal(found.raw_z[:, at:], candles.first_hour + at)}, None, least=False),
