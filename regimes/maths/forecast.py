@@ -102,7 +102,7 @@ class SeasonalVolatility:
         self._learn(np.arange(rows))
 
     def step(self, rows: IntArray, hour: int, bars: FloatArray) -> None:
-        """Take the closed bar of `hour` of these rows, each newer than the row's newest.
+        """Take the closed bar of `hour` of these rows, which ascend; each newer than the row's newest.
 
         bars: shape (4, len(rows)): open, high, low, close.
         """

@@ -243,6 +243,9 @@ class Calibrated:
         return _Bars(np.concatenate(rows), np.concatenate(hours), np.concatenate(prices, axis=1))
 
     def _step(self, rows: IntArray, hour: int, prices: FloatArray) -> None:
+        # Bars come in any order; a step takes those of all symbols in order of their rows.
+        order = np.argsort(rows)
+        rows, prices = rows[order], prices[:, order]
         new = self.model.hour[rows] < hour
         if not new.all():
             rows, prices = rows[new], prices[:, new]
