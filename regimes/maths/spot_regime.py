@@ -29,7 +29,8 @@ def volume_z(volume: FloatArray) -> FloatArray:
     volume: shape (rows, n), any unit. Bars without volume are left out; NaN when the newest is one of them,
     when fewer than MIN_VOLUME_BARS are left, or when all are alike.
     """
-    logs = np.log(np.where(volume > 0, volume, np.nan))
+    traded = volume > 0
+    logs = np.log(volume if traded.all() else np.where(traded, volume, np.nan))
     mean, std, count = mean_and_std(logs)
     return np.where(count >= MIN_VOLUME_BARS, z_score(logs[:, -1], mean, std), np.nan)
 
