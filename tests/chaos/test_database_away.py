@@ -1,14 +1,17 @@
 """PostgreSQL goes away under the whole service, or is not there when it starts: alerts leave all the same."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import books, world
+from tests.chaos.test_two_services import RULE, ended
 from tests.chaos.world import Exchange, Receiver
 from tests.storage.postgres_server import PrivatePostgres
+from tests.storage.relay import relay
+from tests.storage.standby import Standby
 
 BEFORE, DURING, AFTER, UNSEEN = world.alike(4)
 SYMBOLS = ("BTC/USDT", BEFORE, DURING, AFTER, UNSEEN)
@@ -121,3 +124,55 @@ async def test_a_kill_while_the_database_is_away_loses_nothing(
             await hook.hears(event_type="SYSTEM_DB_DOWN", phase="closed")
             assert await service.stop() == 0
     await check(url, tmp_path, hooks, [BEFORE, DURING, UNSEEN, AFTER])
+
+
+@pytest.fixture
+def primary() -> Iterator[PrivatePostgres]:
+    """A server of this test's own, as it does not come back."""
+    server = PrivatePostgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def standby(primary: PrivatePostgres) -> Iterator[Standby]:
+    following = Standby(primary)
+    yield following
+    following.close()
+
+
+async def test_a_standby_that_is_promoted_takes_over_and_nothing_is_lost(
+    primary: PrivatePostgres, standby: Standby, tmp_path: Path
+) -> None:
+    await primary.wait_for_standbys()
+    place = await primary.new_place()
+    copied = place.replace(primary.url("postgres"), standby.url("postgres"))
+    async with (
+        relay(place) as first,
+        relay(copied) as second,
+        world.exchange(SYMBOLS) as market,
+        world.receivers(1) as hooks,
+    ):
+        (hook,) = hooks
+        both = settings(market, hooks, first.url.replace(first.host, f"{first.host},{second.host}"))
+        async with world.service(tmp_path, both) as service:
+            await service.is_live()
+            await strike(market, hook, BEFORE)
+            cascade = asyncio.create_task(market.strike(DURING, seconds=3.0))
+            await hook.hears(symbol=DURING)
+            primary.kill()
+            await first.cut(server_notices=True)
+            await cascade
+            await service.says("database_away")
+            await hook.hears(symbol=DURING, revision=2)
+            await strike(market, hook, UNSEEN)
+            await hook.hears(event_type="SYSTEM_DB_DOWN", phase="opened")
+            standby.promote()
+            await service.says("database_back")
+            await hook.hears(event_type="SYSTEM_DB_DOWN", phase="closed")
+            other = {**both, "REGIMES__STORAGE__SPOOL": str(tmp_path / "other_spool.db")}
+            async with world.service(tmp_path, other) as latecomer:
+                assert RULE in await ended(latecomer)
+            await strike(market, hook, AFTER)
+            assert await service.stop() == 0
+    await check(copied, tmp_path, hooks, [BEFORE, DURING, UNSEEN, AFTER])

