@@ -74,7 +74,7 @@ def next_states(
     enters, stays = (
         (heat >= heat_bounds[bound]) & (size >= price_z_bounds[bound]) for bound in range(len(heat_bounds))
     )
-    side = np.sign(np.nan_to_num(price_z)).astype(np.int64)
+    side = (price_z > 0).astype(np.int64) - (price_z < 0)
     states = np.where(enters, side, NEUTRAL)
     for bar, kept in enumerate(stays & ~enters):
         if kept.any():
@@ -105,14 +105,16 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     one of the longest timeframe that is not neutral wins. Rows with nothing known are neutral with 0 of 0.
     """
     seen = np.where(known, states, NEUTRAL)
-    up, down = (seen == IGNITION).sum(axis=0), (seen == COOLING).sum(axis=0)
+    balance, sided = seen.sum(axis=0), np.abs(seen).sum(axis=0)
+    up, down = (sided + balance) // 2, (sided - balance) // 2
     count = known.sum(axis=0)
-    most = np.maximum(np.maximum(up, down), count - up - down)
+    most = np.maximum(np.maximum(up, down), count - sided)
     primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
     primary = np.where((down == most) & (down > 0), COOLING, primary)
     tied = np.flatnonzero((up == down) & (up == most) & (up > 0))
-    longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
-    primary[tied] = seen[longest, tied]
+    if tied.size:
+        longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
+        primary[tied] = seen[longest, tied]
     return primary, most, count
 
 

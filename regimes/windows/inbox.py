@@ -28,6 +28,12 @@ class Batch(msgspec.Struct, frozen=True):
     volume: FloatArray
     candles: Sequence[Candle] = ()
 
+    @property
+    def times(self) -> IntArray | int:
+        """Open time of each bar; one number where it is the same for all."""
+        first, last = (int(self.open_ms[place]) for place in (0, -1))
+        return first if first == last == self.open_ms.max() == self.open_ms.min() else self.open_ms
+
     def prices(self) -> FloatArray:
         """Open, high, low and close, shape (4, bars); all are the close where only that is known."""
         if not self.candles:

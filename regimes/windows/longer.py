@@ -23,10 +23,13 @@ class LongerBars:
         self._hours_needed = math.ceil(completeness * (step_ms // HOUR_MS) - 1e-9)
         self._panel = BarPanel(rows, capacity, step_ms, _EMPTY)
 
-    def add(self, rows: IntArray, open_ms: IntArray, close: FloatArray, volume: FloatArray) -> None:
-        """Add hours, in any order; one whose bar is beyond the capacity is left out."""
-        if open_ms.size and open_ms[0] == open_ms.min() == open_ms.max():
-            self._add_hour(rows, int(open_ms[0]), close, volume)
+    def add(self, rows: IntArray, open_ms: IntArray | int, close: FloatArray, volume: FloatArray) -> None:
+        """Add hours, in any order; one whose bar is beyond the capacity is left out.
+
+        open_ms: one for each, or one for all, which then are of different rows.
+        """
+        if isinstance(open_ms, int):
+            self._add_hour(rows, open_ms, close, volume)
             return
         columns = self._panel.columns(open_ms)
         kept = columns >= 0
@@ -89,12 +92,25 @@ class HoursSeen:
     def __init__(self, rows: int, hours: int) -> None:
         self._panel = BarPanel(rows, hours, HOUR_MS, {"seen": False})
 
-    def mark(self, rows: IntArray, open_ms: IntArray) -> BoolArray:
-        """Mark hours as seen; True for those that are new. Hours beyond the capacity are never new."""
+    def mark(self, rows: IntArray, open_ms: IntArray | int) -> BoolArray:
+        """Mark hours as seen; True for those that are new. Hours beyond the capacity are never new.
+
+        open_ms: one for each, or one for all, which then are of different rows.
+        """
+        if isinstance(open_ms, int):
+            return self._mark_hour(rows, open_ms)
         columns = self._panel.columns(open_ms)
         seen = self._panel.fields["seen"]
         new: BoolArray = (columns >= 0) & ~seen[rows, columns]
         seen[rows[new], columns[new]] = True
+        return new
+
+    def _mark_hour(self, rows: IntArray, open_ms: int) -> BoolArray:
+        hour = self._panel.at(open_ms)
+        if hour is None:
+            return np.zeros(len(rows), dtype=np.bool_)
+        new: BoolArray = ~hour["seen"][rows]
+        hour["seen"][rows] = True
         return new
 
     def at(self, hour_ms: int) -> BoolArray:

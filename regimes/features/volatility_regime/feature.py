@@ -12,13 +12,13 @@ from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Rows, Standin
 from regimes.features.latch import Episode, Latch
 from regimes.features.volatility_regime.calibrated import NO_NUMBERS, Calibrated, CalibratedNumbers
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
+from regimes.features.volatility_regime.trailing import TrailingSums
 from regimes.maths import volatility
 from regimes.maths.stats import FloatArray, IntArray
 from regimes.maths.volatility import BASELINE_HOURS, HOURS_A_DAY, MIN_BASELINE_HOURS, MIN_DAY_HOURS
 from regimes.timeframe import HOUR_MS
 from regimes.windows.bars import BarPanel, BoolArray
 from regimes.windows.inbox import Batch
-from regimes.windows.trailing import TrailingSums
 
 _HISTORY_BARS: Final = BASELINE_HOURS + 1 + CATCH_UP_HOURS
 _WITH_NUMBERS: Final = frozenset({Status.OK, Status.STALE})
@@ -271,7 +271,7 @@ class VolatilityRegime(HourlyFeature):
         vol, base, ready = taken(self._vol, rows), taken(self._base, rows), self._ready(self._at(rows))
         standing = self._standing(rows, ready)
         counts = [taken(a, rows) for a in (self._n, self._n_24h, self._level, self._since_ms)]
-        calibrated = self._calibrated.view(rows, self._level[self._at(rows)])
+        calibrated = self._calibrated.view(rows, taken(self._level, rows))
 
         def readings() -> list[Reading]:
             columns = (rows, vol, base, volatility.ratio(vol, base), *counts)

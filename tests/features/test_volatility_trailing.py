@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from regimes.features.volatility_regime.trailing import TrailingSums
 from regimes.timeframe import HOUR_MS
 from regimes.windows.bars import BarPanel
-from regimes.windows.trailing import TrailingSums
 
 ROWS, DAYS, SPARE = 3, 4, 30
 FIRST = 1_000
