@@ -119,9 +119,9 @@ class SqliteStorage(Database):
         self.path.chmod(0o600)
 
     async def _connect(self, pragmas: Sequence[str]) -> SqliteThread:
-        thread = SqliteThread()
+        thread = SqliteThread(self.path, timeout_s=BUSY_S)
+        await thread
         try:
-            await thread.open(self.path, timeout_s=BUSY_S)
             await self._use_log(thread)
             for pragma in pragmas:
                 await thread.do(partial(_execute, f"PRAGMA {pragma}"))

@@ -1,18 +1,20 @@
-"""A SQLite connection with a thread of its own, to which work goes whole: a transaction changes threads once, not once a statement."""
+"""A connection of aiosqlite to whose thread work goes whole: a transaction changes threads once, not once a statement."""
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
+
+import aiosqlite
 
 from regimes.errors import DataError
 from regimes.storage.session import Row, Value
 from regimes.storage.store import Work
 
 ResultT = TypeVar("ResultT")
+_CHUNK: Final = 64
+"""Rows at a time of a cursor of aiosqlite, of which none is used."""
 
 
 class SqliteSession:
@@ -36,32 +38,16 @@ class SqliteSession:
         """Nothing to wait for: a write transaction of SQLite is alone."""
 
 
-class SqliteThread:
-    """Use after `open`. What is asked for is done in turn, also when nobody waits for it any more."""
+class SqliteThread(aiosqlite.Connection):
+    """Await it to connect. What is asked for is done in turn, also when nobody waits for it any more."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "sqlite")
-        self._connection: sqlite3.Connection | None = None
-
-    async def open(self, path: Path, *, timeout_s: float) -> None:
-        """Connect. Raises sqlite3.Error."""
-        connect = partial(sqlite3.connect, path, timeout=timeout_s, isolation_level=None)
-        self._connection = await asyncio.get_running_loop().run_in_executor(
-            self._thread, partial(connect, check_same_thread=False)
-        )
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        super().__init__(partial(sqlite3.connect, path, timeout=timeout_s, isolation_level=None), _CHUNK)
 
     async def do(self, act: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
-        """Let the thread use the connection."""
-        if self._connection is None:
-            raise RuntimeError("the connection is not open")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, act, self._connection)
-
-    async def close(self) -> None:
-        """Let what was asked for end, and close."""
-        if self._connection is not None:
-            await self.do(sqlite3.Connection.close)
-            self._connection = None
-        self._thread.shutdown(wait=False)
+        """Let the thread use the connection. Raises ValueError when it is closed."""
+        done: ResultT = await self._execute(act, self._conn)  # type: ignore[no-untyped-call]
+        return done
 
 
 def run_through(work: Work[ResultT], connection: sqlite3.Connection) -> ResultT:
