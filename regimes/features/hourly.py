@@ -115,12 +115,16 @@ class HourlyFeature(ABC):
             self._told = self._deferred(np.arange(len(self._symbols)))
         return self._told
 
+    def passing(self) -> Snapshot:
+        """The time: all else follows from bars, and is told when a Tick moves it."""
+        return {"now_ms": self._now_ms}
+
     def snapshot(self) -> Snapshot:
         """All state; bars that wait for a Tick are stored first."""
         self._take_in()
         return {
+            **self.passing(),
             "symbols": list(self._symbols),
-            "now_ms": self._now_ms,
             "absent": list(self._absent),
             "arrays": {name: values.tobytes() for name, values in self._arrays.items()},
             "state": self._save(),

@@ -127,18 +127,22 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     return primary, most, count
 
 
-def persistence_terms(states: IntArray, primary: IntArray, age_hours: FloatArray) -> FloatArray:
-    """What the chance that a primary regime lasts rests on; shape (2 * (timeframes + 2), rows).
+def agreement(states: IntArray, primary: IntArray) -> IntArray:
+    """Which timeframes agree with the primary regime, shape (rows,): a bit for each, and one more if it is neutral.
 
-    states: shape (timeframes, rows), all known. primary: of each row. age_hours: since it was entered. Terms are
-    one, whether each timeframe agrees, and log(1 + age): once for neutral regimes, once for the others.
+    states: shape (timeframes, rows), all known, shortest timeframe first. primary: shape (rows,).
     """
-    own = np.concatenate((np.ones((1, len(primary))), states == primary, np.log1p(age_hours)[None]))
-    neutral = primary == NEUTRAL
-    return np.concatenate((own * neutral, own * ~neutral))
+    bits = np.concatenate((states == primary, [primary == NEUTRAL]))
+    return np.asarray((1 << np.arange(len(bits))) @ bits)
 
 
-def persistence(terms: FloatArray, weights: FloatArray) -> FloatArray:
-    """Probability that the primary regime is the same 24 hours on: a logistic model; NaN where a term is."""
-    score: FloatArray = (terms * weights[:, None]).sum(axis=0)
+def persistence(agreeing: IntArray, age_hours: FloatArray, weights: FloatArray) -> FloatArray:
+    """Probability that the primary regime is the same 24 hours on, of any shape: a logistic model.
+
+    agreeing: as `agreement` says. age_hours: since the regime was entered. weights: one for each agreement, then
+    what log(1 + age) counts for in regimes that are not neutral, and in neutral ones.
+    """
+    cells = len(weights) - 2
+    slope = weights[np.where(agreeing < cells // 2, cells, cells + 1)]
+    score: FloatArray = weights[agreeing] + slope * np.log1p(age_hours)
     return 1.0 / (1.0 + np.exp(-score))

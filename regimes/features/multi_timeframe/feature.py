@@ -20,8 +20,7 @@ from regimes.features.multi_timeframe.reading import (
 )
 from regimes.features.multi_timeframe.scores import BARS, DEGENERATE, OK, Closing
 from regimes.features.multi_timeframe.settings import RegimesSettings
-from regimes.maths import spot_regime
-from regimes.maths.spot_frozen import PERSISTENCE, PERSISTENCE_TIMEFRAMES
+from regimes.maths import persistence_frozen, spot_regime
 from regimes.maths.spot_regime import NEUTRAL
 from regimes.maths.stats import FloatArray, IntArray, nullable
 from regimes.timeframe import HOUR_MS
@@ -30,7 +29,7 @@ from regimes.windows.inbox import Batch
 
 # Stand in the place of a regime: never had one; had one, and it was left.
 _UNKNOWN: Final = 8
-_PERSISTENCE: Final = np.array(PERSISTENCE)
+_PERSISTENCE: Final = np.array(persistence_frozen.WEIGHTS)
 _LEFT: Final = 9
 # By rank.
 _SEVERITIES: Final = (None, *Severity)
@@ -276,10 +275,11 @@ class MultiTimeframe(HourlyFeature):
         self, state: IntArray, known: BoolArray, primary: IntArray, age_ms: IntArray
     ) -> FloatArray:
         """Probability that each primary regime is the same a day later; NaN unless every timeframe is known."""
-        if self._frames.names != PERSISTENCE_TIMEFRAMES:
+        if self._frames.names != persistence_frozen.TIMEFRAMES:
             return np.full(len(primary), np.nan)
-        terms = spot_regime.persistence_terms(state, primary, np.maximum(age_ms, 0) / HOUR_MS)
-        return np.where(known.all(axis=0), spot_regime.persistence(terms, _PERSISTENCE), np.nan)
+        agreeing = spot_regime.agreement(state, primary)
+        chance = spot_regime.persistence(agreeing, np.maximum(age_ms, 0) / HOUR_MS, _PERSISTENCE)
+        return np.where(known.all(axis=0), chance, np.nan)
 
     def _save(self) -> Snapshot:
         return {
