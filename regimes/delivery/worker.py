@@ -88,6 +88,8 @@ class EndpointWorker:
         self._closing = False
         self._senders = asyncio.Semaphore(channel.traits.workers)
         self._unsent = 0
+        self._is_full = False
+        """Whether more may be due than there was room for."""
         self.ids_under_way = set[str]() if under_way is None else under_way
         self.endpoint = channel.endpoint
         self.state = EndpointState(fingerprint=channel.endpoint.fingerprint)
@@ -148,6 +150,7 @@ class EndpointWorker:
         """Claim and start what is due; whether there may be more of it right now."""
         now_ms = self._clock.now_ms()
         slots = self._slots(now_ms)
+        self._is_full = not slots
         if not slots or self._held_s(now_ms) > 0:
             return False
         due = await self._storage.claim(
@@ -159,7 +162,8 @@ class EndpointWorker:
                 self.ids_under_way.add(delivery.id)
                 self._unsent += 1
                 sending.create_task(self._deliver(delivery))
-        return len(due) == slots and self._slots(now_ms) > 0
+        self._is_full = len(due) == slots
+        return self._is_full and self._slots(now_ms) > 0
 
     def _slots(self, now_ms: int) -> int:
         """How many deliveries to claim: as many as may be sent now, and from a healthy receiver's backlog some more."""
@@ -184,7 +188,8 @@ class EndpointWorker:
         open_until_ms = self.state.breaker.open_until_ms
         if open_until_ms is not None and open_until_ms > now_ms:
             return min((open_until_ms - now_ms) / 1000, _IDLE_S)
-        if not self._slots(now_ms):
+        if self._unsent or not self._slots(now_ms):
+            # What is being sent wakes us when it ends.
             return _IDLE_S
         due_ms = await self._storage.next_due_ms(self.endpoint.name)
         if due_ms is None:
@@ -215,7 +220,8 @@ class EndpointWorker:
             return tried
         finally:
             self._unsent -= 1
-            self._wake.set()
+            if self._is_full:
+                self._wake.set()
 
     async def _try(self, delivery: Delivery) -> Tried | None:
         """Send it; None to leave it: its lease runs out, and whoever may send then claims it anew."""
