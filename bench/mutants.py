@@ -32,7 +32,7 @@ LONGEST_S: Final = 1_800
 _forks = get_context("forkserver")
 # Loaded once for all runs; nothing of ours, as that is what changes.
 _forks.set_forkserver_preload(
-    ["pytest", "numpy", "polars", "pydantic", "msgspec", "hypothesis", "scipy.stats"]
+    ["pytest", "numpy", "polars", "pydantic", "msgspec", "hypothesis", "scipy.stats", "statsmodels.api"]
 )
 _COMPARED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
