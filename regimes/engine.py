@@ -19,17 +19,19 @@ from regimes.features.base import (
     Output,
     Reading,
     Replayable,
+    Steady,
     Universe,
     longest,
 )
 from regimes.features.deferred import Joined
 from regimes.features.foresight import Coming, Foreseen, foreseen
 from regimes.features.latest import Latest
+from regimes.features.pieces import Packer
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
-SNAPSHOT_VERSION: Final = 4
+SNAPSHOT_VERSION: Final = 5
 _HEADER: Final = "header"
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode
@@ -78,6 +80,10 @@ class Engine:
         self.event_counts: Counter[tuple[str, str]] = Counter()
         self._fingerprint = _fingerprint(self.features, universe, settings)
         self._routes = _routes(self.features)
+        self._stirs = _stirs(self._routes)
+        self._stirred: set[str] = set()
+        self._packer = Packer()
+        self._kept: dict[str, dict[str, bytes]] = {}
         self._due_ms: dict[str, int] = {}
         self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
         self.latest = self._all_readings()
@@ -108,11 +114,14 @@ class Engine:
                 return QUIET
         else:
             self._pass(observation.ts_ms)
-        outcome = QUIET
-        for feature in self._routes.get(type(observation), ()):
+        outcome, kind = QUIET, type(observation)
+        if kind in self._stirs:
+            self._stirred |= self._stirs[kind]
+        for feature in self._routes.get(kind, ()):
             output = feature.update(observation)
             if output is not NOTHING:
                 outcome = _joined(outcome, output)
+                self._stirred.add(feature.name)
         if outcome is not QUIET:
             self._keep(outcome)
         return outcome
@@ -124,6 +133,7 @@ class Engine:
         self.features = tuple(foreseen(feature) for feature in self.features)
         self._routes = _routes(self.features)
         self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
+        self._kept.clear()
 
     def foresee(self, observations: Iterable[Observation]) -> None:
         """Say what is about to come, so that many hours can be worked out together; changes nothing that is told."""
@@ -175,19 +185,18 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""
-        features = {feature.name: feature.snapshot() for feature in self.features}
+        features = {feature.name: self._whole(feature) for feature in self.features}
         return _pack({**self._header(), "intake": self.intake.snapshot(), "features": features})
 
     def gist(self) -> dict[str, bytes]:
         """A snapshot without the liquidations of the last day, in named parts of which the large ones change once an hour.
 
-        So little need be written with each event. To be restored over an earlier whole snapshot that has been given
-        the liquidations since.
+        So little need be written with each event, or packed: a part that is known not to have changed is the same
+        object as before. To be restored over an earlier whole snapshot that has been given the liquidations since.
         """
-        parts = {f"{_INTAKE}/{key}": _pack(value) for key, value in self.intake.gist().items()}
+        parts = self._packer.pack(_named(_INTAKE, self.intake.gist()))
         for feature in self.features:
-            state = feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
-            parts |= {f"{feature.name}/{key}": _pack(value) for key, value in state.items()}
+            parts |= self._parts(feature)
         return {_HEADER: _pack({**self._header(), "parts": list(parts)}), **parts}
 
     def restore(self, snapshot: bytes) -> None:
@@ -223,6 +232,7 @@ class Engine:
                 "engine snapshot: it was made with other features, settings or symbols; "
                 "start without it, and the history is fetched again"
             )
+        self._kept.clear()
         self.now_ms = state["now_ms"]
         self.intake.restore(state["intake"])
         for feature in self.features:
@@ -230,6 +240,23 @@ class Engine:
         events = msgspec.convert(state["open_events"], list[Event])
         self.open_events = {event.id: event for event in events}
         self.latest = self._all_readings()
+
+    def _parts(self, feature: Feature) -> dict[str, bytes]:
+        """What a feature adds to the gist."""
+        kept = self._kept.get(feature.name, {})
+        if kept and isinstance(feature, Steady) and feature.name not in self._stirred:
+            state = feature.passing()
+        else:
+            state = feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
+        self._stirred.discard(feature.name)
+        self._kept[feature.name] = {**kept, **self._packer.pack(_named(feature.name, state))}
+        return self._kept[feature.name]
+
+    def _whole(self, feature: Feature) -> Mapping[str, Any]:
+        """What a feature adds to the whole snapshot."""
+        if isinstance(feature, Condensable):
+            return feature.snapshot()
+        return {name.partition("/")[2]: msgspec.Raw(part) for name, part in self._parts(feature).items()}
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -276,6 +303,16 @@ def _joined(outcome: Outcome, output: Output) -> Outcome:
 def _routes(features: Sequence[Feature]) -> dict[type, tuple[Feature, ...]]:
     wanted = {kind for feature in features for kind in feature.wants}
     return {kind: tuple(feature for feature in features if kind in feature.wants) for kind in wanted}
+
+
+def _stirs(routes: Mapping[type, Sequence[Feature]]) -> dict[type, set[str]]:
+    """By type of observation the names of the features whose state any of them may change, however it is answered."""
+    steady = {kind: {f.name for f in features if isinstance(f, Steady)} for kind, features in routes.items()}
+    return {kind: names for kind, names in steady.items() if names and kind is not Tick}
+
+
+def _named(owner: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{owner}/{key}": value for key, value in state.items()}
 
 
 def _fingerprint(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 
 from regimes.features.base import Universe
+from regimes.features.pieces import Pieces
 from regimes.intake.faults import (
     EARLIEST_MS,
     LATEST_MS,
@@ -308,7 +309,7 @@ class Intake:
         """What has been seen but for liquidations."""
         return {
             "now_ms": self._now_ms,
-            "grids": {key: grid.snapshot() for key, grid in self._grids.items()},
+            "grids": Pieces({key: grid.snapshot() for key, grid in self._grids.items()}),
             "states": self._newest_state,
         }
 

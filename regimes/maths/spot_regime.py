@@ -29,7 +29,8 @@ def volume_z(volume: FloatArray) -> FloatArray:
     volume: shape (rows, n), any unit. Bars without volume are left out; NaN when the newest is one of them,
     when fewer than MIN_VOLUME_BARS are left, or when all are alike.
     """
-    logs = np.log(np.where(volume > 0, volume, np.nan))
+    traded = volume > 0
+    logs = np.log(volume if traded.all() else np.where(traded, volume, np.nan))
     mean, std, count = mean_and_std(logs)
     return np.where(count >= MIN_VOLUME_BARS, z_score(logs[:, -1], mean, std), np.nan)
 
@@ -73,7 +74,7 @@ def next_states(
     enters, stays = (
         (heat >= heat_bounds[bound]) & (size >= price_z_bounds[bound]) for bound in range(len(heat_bounds))
     )
-    side = np.sign(np.nan_to_num(price_z)).astype(np.int64)
+    side = (price_z > 0).astype(np.int64) - (price_z < 0)
     states = np.where(enters, side, NEUTRAL)
     for bar, kept in enumerate(stays & ~enters):
         if kept.any():
@@ -104,29 +105,35 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     one of the longest timeframe that is not neutral wins. Rows with nothing known are neutral with 0 of 0.
     """
     seen = np.where(known, states, NEUTRAL)
-    up, down = (seen == IGNITION).sum(axis=0), (seen == COOLING).sum(axis=0)
+    balance, sided = seen.sum(axis=0), np.abs(seen).sum(axis=0)
+    up, down = (sided + balance) // 2, (sided - balance) // 2
     count = known.sum(axis=0)
-    most = np.maximum(np.maximum(up, down), count - up - down)
+    most = np.maximum(np.maximum(up, down), count - sided)
     primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
     primary = np.where((down == most) & (down > 0), COOLING, primary)
     tied = np.flatnonzero((up == down) & (up == most) & (up > 0))
-    longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
-    primary[tied] = seen[longest, tied]
+    if tied.size:
+        longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
+        primary[tied] = seen[longest, tied]
     return primary, most, count
 
 
-def persistence_terms(states: IntArray, primary: IntArray, age_hours: FloatArray) -> FloatArray:
-    """What the chance that a primary regime lasts rests on; shape (2 * (timeframes + 2), rows).
+def agreement(states: IntArray, primary: IntArray) -> IntArray:
+    """Which timeframes agree with the primary regime, shape (rows,): a bit for each, and one more if it is neutral.
 
-    states: shape (timeframes, rows), all known. primary: of each row. age_hours: since it was entered. Terms are
-    one, whether each timeframe agrees, and log(1 + age): once for neutral regimes, once for the others.
+    states: shape (timeframes, rows), all known, shortest timeframe first. primary: shape (rows,).
     """
-    own = np.concatenate((np.ones((1, len(primary))), states == primary, np.log1p(age_hours)[None]))
-    neutral = primary == NEUTRAL
-    return np.concatenate((own * neutral, own * ~neutral))
+    bits = np.concatenate((states == primary, [primary == NEUTRAL]))
+    return np.asarray((1 << np.arange(len(bits))) @ bits)
 
 
-def persistence(terms: FloatArray, weights: FloatArray) -> FloatArray:
-    """Probability that the primary regime is the same 24 hours on: a logistic model; NaN where a term is."""
-    score: FloatArray = (terms * weights[:, None]).sum(axis=0)
+def persistence(agreeing: IntArray, age_hours: FloatArray, weights: FloatArray) -> FloatArray:
+    """Probability that the primary regime is the same 24 hours on, of any shape: a logistic model.
+
+    agreeing: as `agreement` says. age_hours: since the regime was entered. weights: one for each agreement, then
+    what log(1 + age) counts for in regimes that are not neutral, and in neutral ones.
+    """
+    cells = len(weights) - 2
+    slope = weights[np.where(agreeing < cells // 2, cells, cells + 1)]
+    score: FloatArray = weights[agreeing] + slope * np.log1p(age_hours)
     return 1.0 / (1.0 + np.exp(-score))
