@@ -184,8 +184,13 @@ async def hurry(storage: Store) -> None:
     await storage.write(lambda session: session.run("DELETE FROM endpoints"))
 
 
+async def is_settled(storage: Store) -> bool:
+    """Whether no delivery waits."""
+    waiting = "SELECT 1 FROM deliveries WHERE status = 'pending' LIMIT 1"
+    return not await storage.read(lambda session: session.rows(waiting))
+
+
 async def all_settled(storage: Store) -> None:
     """Wait until no delivery waits any more; another process settles them."""
-    waiting = "SELECT 1 FROM deliveries WHERE status = 'pending' LIMIT 1"
-    while await storage.read(lambda session: session.rows(waiting)):  # noqa: ASYNC110
+    while not await is_settled(storage):  # noqa: ASYNC110
         await asyncio.sleep(0.1)

@@ -16,6 +16,7 @@ import pytest
 
 from regimes.clock import SystemClock
 from regimes.observations import Liquidation
+from regimes.storage.store import Store
 from tests.chaos import books, ledger, world
 from tests.chaos.ledger import Season
 from tests.chaos.world import Exchange, Mode, Receiver, Service
@@ -83,12 +84,10 @@ class Chaos:
             await hook.set_mode("up")
         async with books.opened(self.url) as storage:
             await books.hurry(storage)
-            async with world.service(self.folder, self._variables()) as service:
-                await service.is_live(within_s=PATIENCE_S)
-                async with asyncio.timeout(PATIENCE_S):
-                    await books.all_settled(storage)
-                assert await service.stop(within_s=PATIENCE_S) == 0
-            self.logged |= {line["id"] for line in service.heard("market_event")}
+            await self._last_life(storage)
+            # What is said between the last look and the end is for the next start to send.
+            while not await books.is_settled(storage):
+                await self._last_life(storage)
             found = await books.read(storage)
         self.season.unstored = len(self.logged - found.revisions.keys())
         self.season.doubles = books.doubles(self.hooks)
@@ -96,6 +95,14 @@ class Chaos:
         self.season.deliveries = len(found.deliveries)
         self.season.retries = sum(delivery.attempt > 1 for delivery in found.deliveries)
         return found
+
+    async def _last_life(self, storage: Store) -> None:
+        async with world.service(self.folder, self._variables()) as service:
+            await service.is_live(within_s=PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await books.all_settled(storage)
+            assert await service.stop(within_s=PATIENCE_S) == 0
+        self.logged |= {line["id"] for line in service.heard("market_event")}
 
     async def _strike_and_kill(self, service: Service) -> None:
         symbol = self._next()
