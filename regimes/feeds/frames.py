@@ -50,7 +50,7 @@ class _ForceOrder(_Event, gc=False, kw_only=True, tag="forceOrder", rename={"eve
         order = self.order
         average, quantity = float(order.average), float(order.filled)
         price = average or float(order.limit)
-        if not (average >= 0.0 and 0.0 < price < HUGE and 0.0 < quantity < HUGE):
+        if not (0.0 < price < HUGE and 0.0 < quantity < HUGE):
             raise UnusualError
         closed: Side = "long" if order.side == "SELL" else "short"
         return dollar_liquidation(order.ts_ms, venue, ids[order.market_id], closed, price, quantity)
