@@ -28,6 +28,8 @@ LATE_FROM_MS: Final = 60_000
 _IDLE_S: Final = 4.0
 """How long a worker sleeps when nothing is due: another process may have asked for a replay."""
 _SHORTEST_PAUSE_S: Final = 0.005
+_SOON_S: Final = 0.25
+"""Within it most tries end, and wake the worker, which then need not ask what is due next."""
 _AHEAD: Final = 4
 _MOST_UNDER_WAY: Final = 64
 """Deliveries an endpoint may have claimed and not settled."""
@@ -144,7 +146,7 @@ class EndpointWorker:
                 except StorageError as error:
                     pause_s = self._patience.failed(error)
                 if pause_s > 0:
-                    await self._sleep(pause_s)
+                    await self._woken_within(pause_s)
 
     async def _start_due(self, sending: asyncio.TaskGroup) -> bool:
         """Claim and start what is due; whether there may be more of it right now."""
@@ -188,18 +190,20 @@ class EndpointWorker:
         open_until_ms = self.state.breaker.open_until_ms
         if open_until_ms is not None and open_until_ms > now_ms:
             return min((open_until_ms - now_ms) / 1000, _IDLE_S)
-        if self._unsent or not self._slots(now_ms):
-            # What is being sent wakes us when it ends.
+        if self._unsent and await self._woken_within(_SOON_S):
+            return 0.0
+        if not self._slots(now_ms):
             return _IDLE_S
         due_ms = await self._storage.next_due_ms(self.endpoint.name)
         if due_ms is None:
             return _IDLE_S
-        return min(max((due_ms - now_ms) / 1000, _SHORTEST_PAUSE_S), _IDLE_S)
+        return min(max((due_ms - self._clock.now_ms()) / 1000, _SHORTEST_PAUSE_S), _IDLE_S)
 
-    async def _sleep(self, seconds: float) -> None:
+    async def _woken_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+        return self._wake.is_set()
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:

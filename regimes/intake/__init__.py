@@ -171,7 +171,8 @@ class Intake:
             return time_fault(ts_ms, self._horizon_ms)
         if self._now_ms is not None and ts_ms < self._now_ms - LIQUIDATION_AGE_MS:
             return Reason.TOO_OLD, moment(ts_ms), "a liquidation is at most 25 h old"
-        if order.closed not in _SIDES or not (is_named(order.venue) and is_named(order.symbol)):
+        known = order.symbol in self._symbols or is_named(order.symbol)
+        if order.closed not in _SIDES or not (known and is_named(order.venue)):
             words = repr((order.venue, order.symbol, order.closed))
             return Reason.MALFORMED, words, "a venue, a symbol, and the side that was closed: long or short"
         key = OrderKey(order.venue, order.symbol, order.closed, ts_ms, quantity, price)

@@ -116,11 +116,12 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     else:
         seen, count = np.where(known, states, NEUTRAL), known.sum(axis=0)
     balance, sided = seen.sum(axis=0), np.abs(seen).sum(axis=0)
-    up, down = (sided + balance) // 2, (sided - balance) // 2
-    most = np.maximum(np.maximum(up, down), count - sided)
-    primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
-    primary = np.where((down == most) & (down > 0), COOLING, primary)
-    tied = np.flatnonzero((up == down) & (up == most) & (up > 0))
+    # So many are on the one side of the two that has more.
+    more = (sided + np.abs(balance)) // 2
+    most = np.maximum(more, count - sided)
+    turned = (more == most) & (sided > 0)
+    primary = np.where(turned, np.sign(balance), NEUTRAL)
+    tied = np.flatnonzero(turned & (balance == 0))
     if tied.size:
         longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
         primary[tied] = seen[longest, tied]

@@ -105,8 +105,10 @@ def nullable(values: FloatArray) -> list[float | None]:
     [1.5, None]
     """
     plain: list[float | None] = values.tolist()
-    for index in np.flatnonzero(np.isnan(values)).tolist():
-        plain[index] = None
+    missing = np.isnan(values)
+    if missing.any():
+        for index in np.flatnonzero(missing).tolist():
+            plain[index] = None
     return plain
 
 
@@ -123,6 +125,9 @@ def divide(
     values: FloatArray, by: FloatArray | IntArray, *, where: npt.NDArray[np.bool_] | None = None
 ) -> FloatArray:
     """Values / by, where so (if None: where `by` is positive); NaN elsewhere."""
+    usable = by > 0 if where is None else where
+    if usable.all():
+        return np.asarray(values / by)
     quotient = np.full(values.shape, np.nan)
-    np.divide(values, by, out=quotient, where=by > 0 if where is None else where)
+    np.divide(values, by, out=quotient, where=usable)
     return quotient

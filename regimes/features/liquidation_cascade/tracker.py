@@ -63,7 +63,8 @@ class Tracker:
         self.burst.add(ts_ms, cents * 0.01)
         started_ms = self.episode.started_ms
         if started_ms is not None:
-            self._peak.came(ts_ms)
+            if ts_ms <= self._peak.known_ms:
+                self._peak.came_late(ts_ms)
             if ts_ms >= started_ms:
                 self.episode_cents += cents
         self._headroom_cents -= cents
