@@ -31,6 +31,19 @@ def test_nothing_is_known_before_weeks_of_returns() -> None:
     assert not watch.broken().size
 
 
+def test_volatility_is_weighed_by_the_hours_that_are_known() -> None:
+    returns = 0.005 * np.random.default_rng(5).uniform(0.8, 1.2, (20, 2))
+    returns[7, 0] = np.nan
+    watch = watch_of(returns)
+    for row, variance in enumerate(watch.arrays["variance"]):
+        known = returns[~np.isnan(returns[:, row]), row]
+        expected = known[0] ** 2
+        for count, one in enumerate(known[1:], start=1):
+            keep = 0.5 ** (1 / (count / 2 + 1))
+            expected = keep * expected + (1 - keep) * one**2
+        assert variance == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize(("broken", "hours"), [(0.6, 48.0), (0.4, 24.0), (0.0, 14.0)])
 def test_a_break_is_noticed_within_hours(broken: float, hours: float) -> None:
     strength = strengths(simulate(np.random.default_rng(3), World(), WARM + AFTER, 60, broken))

@@ -50,6 +50,16 @@ def test_day_variance_is_the_sum_of_the_last_24_squared_returns() -> None:
     assert count.tolist() == [24, 24, 24]
 
 
+def test_the_90th_percentile_of_a_years_days_is_numpys() -> None:
+    found = bars(2, 24 * 120)
+    squares = np.diff(np.log(found[:, 3]), axis=0) ** 2
+    weekly = max(place for place in range(len(found)) if hour_of_week(FIRST_HOUR + place) == 0)
+    ends = [place for place in range(24, weekly + 1) if (FIRST_HOUR + place) % 24 == 0]
+    days = [squares[place - 24 : place].sum(axis=0) for place in ends]
+    expected = np.percentile(days, 90, axis=0, method="inverted_cdf")
+    np.testing.assert_allclose(led(found).year_p90, expected, rtol=1e-6)
+
+
 def test_hours_that_were_missed_are_not_counted_as_this_days() -> None:
     found = bars(2)
     model = led(found)
