@@ -32,7 +32,8 @@ from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
 SNAPSHOT_VERSION: Final = 5
-_HEADER: Final = "header"
+HEADER: Final = "header"
+"""Name of the part that says what the others are."""
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode
 
@@ -185,7 +186,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """All state as bytes, from which `restore` goes on as if never interrupted."""
-        features = {feature.name: self._whole(feature) for feature in self.features}
+        features = {feature.name: feature.snapshot() for feature in self.features}
         return _pack({**self._header(), "intake": self.intake.snapshot(), "features": features})
 
     def gist(self) -> dict[str, bytes]:
@@ -197,7 +198,17 @@ class Engine:
         parts = self._packer.pack(_named(_INTAKE, self.intake.gist()))
         for feature in self.features:
             parts |= self._parts(feature)
-        return {_HEADER: _pack({**self._header(), "parts": list(parts)}), **parts}
+        return self._headed(parts)
+
+    def whole(self) -> dict[str, bytes]:
+        """The snapshot in named parts; those that the gist has as well are the same objects."""
+        parts = self._packer.pack(_named(_INTAKE, self.intake.snapshot()))
+        for feature in self.features:
+            if isinstance(feature, Condensable):
+                parts |= self._packer.pack(_named(feature.name, feature.snapshot()))
+            else:
+                parts |= self._parts(feature)
+        return self._headed(parts)
 
     def restore(self, snapshot: bytes) -> None:
         """Take back a snapshot into a fresh engine with the same features, settings and symbols.
@@ -206,9 +217,9 @@ class Engine:
         """
         self._take_back(_decode(snapshot, {"intake", "features"}))
 
-    def restore_gist(self, parts: Mapping[str, bytes]) -> None:
-        """Take back a gist over a restored snapshot; parts it does not know are passed over. Raises DataError as `restore`."""
-        header = _decode(parts.get(_HEADER, b""), {"parts"})
+    def restore_parts(self, parts: Mapping[str, bytes]) -> None:
+        """Take back `whole`, or a gist over that; parts its header does not name are passed over. Raises DataError as `restore`."""
+        header = _decode(parts.get(HEADER, b""), {"parts"})
         state: dict[str, dict[str, Any]] = {name: {} for name in (_INTAKE, *(f.name for f in self.features))}
         for name in header["parts"]:
             owner, _, key = name.partition("/")
@@ -252,11 +263,8 @@ class Engine:
         self._kept[feature.name] = {**kept, **self._packer.pack(_named(feature.name, state))}
         return self._kept[feature.name]
 
-    def _whole(self, feature: Feature) -> Mapping[str, Any]:
-        """What a feature adds to the whole snapshot."""
-        if isinstance(feature, Condensable):
-            return feature.snapshot()
-        return {name.partition("/")[2]: msgspec.Raw(part) for name, part in self._parts(feature).items()}
+    def _headed(self, parts: dict[str, bytes]) -> dict[str, bytes]:
+        return {HEADER: _pack({**self._header(), "parts": list(parts)}), **parts}
 
     def _header(self) -> dict[str, Any]:
         return {

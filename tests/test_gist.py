@@ -143,9 +143,9 @@ class Market:
 def assert_as_from_nothing(kept: Engine, never_saved: Engine) -> None:
     """Hold what an engine says that has saved all the while against one that has not once."""
     scratch = deepcopy(never_saved)
-    gist = scratch.gist()
-    changed = [name for name, part in kept.gist().items() if gist[name] != part]
-    assert not changed, f"as of {kept.now_ms}: {changed}"
+    for ours, theirs in ((kept.gist(), scratch.gist()), (kept.whole(), scratch.whole())):
+        assert ours.keys() == theirs.keys()
+        assert not [name for name, part in ours.items() if theirs[name] != part], f"as of {kept.now_ms}"
     assert kept.snapshot() == scratch.snapshot()
 
 
@@ -167,12 +167,12 @@ def test_a_gist_that_was_kept_is_the_one_made_from_nothing_whatever_came(seed: i
             assert_as_from_nothing(kept, never_saved)
         if turn == 120:
             # Both go on from what is on disk, as after a kill.
-            snapshot, gist = kept.snapshot(), kept.gist()
+            whole, gist = kept.whole(), kept.gist()
             kept, never_saved = engine(), engine()
             kept.gist()
             for each in (kept, never_saved):
-                each.restore(snapshot)
-                each.restore_gist(gist)
+                each.restore_parts(whole)
+                each.restore_parts(gist)
     assert_as_from_nothing(kept, never_saved)
     assert events > 10
 

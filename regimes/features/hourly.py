@@ -280,6 +280,11 @@ class HourlyFeature(ABC):
 
     def _grow_old(self) -> list[Event]:
         """Notice symbols whose newest bar has become stale, expired, or fresh again."""
+        oldest_ms = int(self._judged_ms.min(initial=self._now_ms))
+        fresh_until_ms = oldest_ms + HOUR_MS + STALE_AFTER_MS
+        if oldest_ms != _NEVER and self._now_ms <= fresh_until_ms and not self._age.any():
+            self._next_age_ms = fresh_until_ms
+            return []
         since_close = self._now_ms - self._judged_ms - HOUR_MS
         age = np.where(since_close > STALE_AFTER_MS, _STALE, _FRESH)
         age[since_close > EXPIRED_AFTER_MS] = _EXPIRED

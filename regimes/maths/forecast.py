@@ -38,8 +38,8 @@ _LOGGED: Final = len(_RANGE) + len(_ABSOLUTE) + len(_SQUARE)
 _TREND: Final = slice(_LOGGED, _LOGGED + len(_SIGNED))
 _BASE_ROW: Final = _LOGGED + len(_SIGNED)
 _TREND_SCALE: Final = np.sqrt(np.array(_SIGNED, dtype=np.float64))[:, None]
-_HOUR_BEFORE: Final = np.arange(-1, WEEK_HOURS - 1)
-_HOUR_AFTER: Final = np.arange(1, WEEK_HOURS + 1) % WEEK_HOURS
+_HOURS_AROUND: Final = np.arange(-1, WEEK_HOURS + 1) % WEEK_HOURS
+_HOURS_AHEAD: Final = np.arange(WEEK_HOURS + HORIZON_HOURS + 1) % WEEK_HOURS
 _TINY: Final = 1e-9
 # An hour counts at most so many times its week's mean in the profile: one crash is not a habit.
 _PROFILE_CAP: Final = 5.0
@@ -213,25 +213,30 @@ class SeasonalVolatility:
             weight += rate * (1.0 - weight)
             means += rate / np.where(weight > 0, weight, 1.0) * (np.where(there, seen, 0.0) - means)
         else:
-            weight += _RATE * (1.0 - weight)
-            means += _RATE / weight * (seen - means)
+            # In place, term by term: this is the largest step of an hour.
+            change = np.subtract(1.0, weight)
+            change *= _RATE
+            weight += change
+            np.divide(_RATE, weight, out=change)
+            seen -= means
+            change *= seen
+            means += change
         if not isinstance(at, slice):
             self._weight[:, at], self.means[:, at] = weight, means
 
     def _learn(self, rows: IntArray) -> None:
         """Take the profile of these rows from what was seen, smoothed over the hours beside each."""
         raw = np.ascontiguousarray(self._season[:, rows].T, dtype=np.float64)
-        smooth = 0.25 * raw[:, _HOUR_BEFORE] + 0.5 * raw + 0.25 * raw[:, _HOUR_AFTER]
-        self._share[:, rows] = (smooth / smooth.mean(axis=1, keepdims=True)).T
+        around = raw[:, _HOURS_AROUND]
+        smooth = 0.25 * around[:, :-2] + 0.5 * raw + 0.25 * around[:, 2:]
+        self._share[:, rows] = (smooth / (smooth.sum(axis=1, keepdims=True) / WEEK_HOURS)).T
         self._look_ahead(rows)
 
     def _look_ahead(self, rows: IntArray) -> None:
         """Sum each hour's next day of the profile."""
-        share = self._share[:, rows].astype(np.float64)
-        ahead = np.cumsum(np.concatenate((share, share[: HORIZON_HOURS + 1])), axis=0)
-        self._log_ahead[:, rows] = np.log(
-            (ahead[HORIZON_HOURS : HORIZON_HOURS + WEEK_HOURS] - ahead[:WEEK_HOURS]) / HORIZON_HOURS
-        )
+        share = self._share[:, rows][_HOURS_AHEAD].astype(np.float64)
+        ahead = share.cumsum(axis=0)
+        self._log_ahead[:, rows] = np.log((ahead[HORIZON_HOURS:-1] - ahead[:WEEK_HOURS]) / HORIZON_HOURS)
 
     def _remember_day(self, rows: IntArray, hour: int) -> None:
         """Put this day's variance into the row's year, in the place of the day a year ago."""
@@ -242,7 +247,7 @@ class SeasonalVolatility:
     def _look_at_year(self, rows: IntArray) -> None:
         """Take the 90th percentile of each row's year."""
         year = np.sort(self._days[rows], axis=1)
-        count = np.count_nonzero(~np.isnan(year), axis=1)
+        count = YEAR_DAYS - np.isnan(year).sum(axis=1)
         place = np.maximum(np.ceil(0.9 * count).astype(np.int64) - 1, 0)
         p90 = year[np.arange(len(rows)), place]
         self.year_p90[rows] = np.where(count >= MIN_YEAR_DAYS, p90, np.nan)

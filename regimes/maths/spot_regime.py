@@ -3,6 +3,7 @@
 States are numbers so that many symbols are worked on at once: 1 ignition, -1 cooling, 0 neutral.
 """
 
+from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -40,9 +41,15 @@ def usual_volume(end_ms: int, step_ms: int, bars: int) -> FloatArray:
 
     end_ms: open time of the newest. Pooled over symbols, fitted before 2025-02.
     """
-    first = (end_ms - (bars - 1) * step_ms) // HOUR_MS
-    hours = (first - _MONDAY_HOUR + np.arange(bars * step_ms // HOUR_MS)) % len(_SEASON)
+    first = (end_ms - (bars - 1) * step_ms) // HOUR_MS - _MONDAY_HOUR
+    return _usual_from(first % len(_SEASON), step_ms // HOUR_MS, bars)
+
+
+@cache
+def _usual_from(hour_of_week: int, bar_hours: int, bars: int) -> FloatArray:
+    hours = (hour_of_week + np.arange(bars * bar_hours)) % len(_SEASON)
     usual: FloatArray = _SEASON[hours].reshape(bars, -1).mean(axis=1)
+    usual.flags.writeable = False
     return usual
 
 
@@ -104,14 +111,17 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     states, known: shape (timeframes, rows), shortest timeframe first. Of states that are equally common the
     one of the longest timeframe that is not neutral wins. Rows with nothing known are neutral with 0 of 0.
     """
-    seen = np.where(known, states, NEUTRAL)
+    if known.all():
+        seen, count = states, np.full(states.shape[1], len(states), dtype=np.int64)
+    else:
+        seen, count = np.where(known, states, NEUTRAL), known.sum(axis=0)
     balance, sided = seen.sum(axis=0), np.abs(seen).sum(axis=0)
-    up, down = (sided + balance) // 2, (sided - balance) // 2
-    count = known.sum(axis=0)
-    most = np.maximum(np.maximum(up, down), count - sided)
-    primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
-    primary = np.where((down == most) & (down > 0), COOLING, primary)
-    tied = np.flatnonzero((up == down) & (up == most) & (up > 0))
+    # So many are on the one side of the two that has more.
+    more = (sided + np.abs(balance)) // 2
+    most = np.maximum(more, count - sided)
+    turned = (more == most) & (sided > 0)
+    primary = np.where(turned, np.sign(balance), NEUTRAL)
+    tied = np.flatnonzero(turned & (balance == 0))
     if tied.size:
         longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
         primary[tied] = seen[longest, tied]

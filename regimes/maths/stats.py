@@ -25,8 +25,9 @@ def sum_and_count(windows: FloatArray) -> tuple[FloatArray, IntArray]:
     total = _in_order(windows)
     count = np.full(total.shape, windows.shape[-1], dtype=np.int64)
     # One missing value makes the plain sum NaN, so only such rows are looked at again.
-    gaps = np.flatnonzero(np.isnan(total))
-    if gaps.size:
+    missing = np.isnan(total)
+    if missing.any():
+        gaps = np.flatnonzero(missing)
         some = windows[gaps]
         missing = np.isnan(some)
         total[gaps] = _in_order(np.where(missing, 0.0, some))
@@ -41,7 +42,9 @@ def mean_and_std(windows: FloatArray, *, ddof: int = 1) -> tuple[FloatArray, Flo
     """
     total, count = sum_and_count(windows)
     mean = divide(total, count)
-    squares, _ = sum_and_count((windows - mean[:, None]) ** 2)
+    away = windows - mean[:, None]
+    away *= away
+    squares, _ = sum_and_count(away)
     return mean, np.sqrt(divide(squares, count - ddof)), count
 
 
@@ -102,8 +105,10 @@ def nullable(values: FloatArray) -> list[float | None]:
     [1.5, None]
     """
     plain: list[float | None] = values.tolist()
-    for index in np.flatnonzero(np.isnan(values)).tolist():
-        plain[index] = None
+    missing = np.isnan(values)
+    if missing.any():
+        for index in np.flatnonzero(missing).tolist():
+            plain[index] = None
     return plain
 
 
@@ -120,6 +125,9 @@ def divide(
     values: FloatArray, by: FloatArray | IntArray, *, where: npt.NDArray[np.bool_] | None = None
 ) -> FloatArray:
     """Values / by, where so (if None: where `by` is positive); NaN elsewhere."""
+    usable = by > 0 if where is None else where
+    if usable.all():
+        return np.asarray(values / by)
     quotient = np.full(values.shape, np.nan)
-    np.divide(values, by, out=quotient, where=by > 0 if where is None else where)
+    np.divide(values, by, out=quotient, where=usable)
     return quotient

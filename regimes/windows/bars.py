@@ -46,6 +46,13 @@ class BarPanel:
         self._head = -1  # column of the newest bar
         self._origin = 0  # number of the bar in column 0
 
+    def column(self, open_ms: int) -> int:
+        """Column of the bar that holds this time, with room made for it if it is the newest; -1 where it is too old."""
+        bar = (open_ms - self._phase_ms) // self.step_ms
+        self._advance(bar)
+        column = bar - self._origin
+        return column if column > self._head - self.capacity else -1
+
     def columns(self, open_ms: IntArray) -> IntArray:
         """Columns of the bars that hold these times, with room made for the newest; -1 where it is too old."""
         bars = (open_ms - self._phase_ms) // self.step_ms
@@ -53,18 +60,6 @@ class BarPanel:
             self._advance(int(bars.max()))
         columns = bars - self._origin
         return np.where(columns > self._head - self.capacity, columns, -1)
-
-    def at(self, open_ms: int) -> dict[str, npt.NDArray[Any]] | None:
-        """All rows of the bar that holds this time, by field, to be written to; None where it is too old.
-
-        Room is made for it if it is the newest.
-        """
-        bar = (open_ms - self._phase_ms) // self.step_ms
-        self._advance(bar)
-        column = bar - self._origin
-        if column <= self._head - self.capacity:
-            return None
-        return {name: values[:, column] for name, values in self.fields.items()}
 
     def places(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Where these bars lie in a field as `flat` gives it; one index is much faster than two."""
@@ -93,11 +88,11 @@ class BarPanel:
         view.flags.writeable = False
         return view
 
-    def has_previous(self, columns: IntArray) -> BoolArray:
+    def has_previous(self, columns: IntArray | np.int64) -> BoolArray | np.bool_:
         """Whether the bar before each column is still within the capacity."""
         return columns - 1 > self._head - self.capacity
 
-    def has_next(self, columns: IntArray) -> BoolArray:
+    def has_next(self, columns: IntArray | np.int64) -> BoolArray | np.bool_:
         """Whether there is room for the bar after each column: the head has none."""
         return columns < self._head
 

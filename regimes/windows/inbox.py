@@ -19,7 +19,8 @@ _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = map(attrgetter, ("open", "high", "low", "c
 class Batch(msgspec.Struct, frozen=True):
     """Bars as columns, hour by hour in order of arrival: row of the symbol, open time, close, base volume.
 
-    candles: the bars themselves, where they came as such.
+    candles: the bars themselves, where they came as such. hour_ms: the open time of all, where they are of one hour and
+    of different symbols.
     """
 
     rows: IntArray
@@ -27,12 +28,12 @@ class Batch(msgspec.Struct, frozen=True):
     close: FloatArray
     volume: FloatArray
     candles: Sequence[Candle] = ()
+    hour_ms: int | None = None
 
     @property
     def times(self) -> IntArray | int:
-        """Open time of each bar; one number where it is the same for all."""
-        first, last = (int(self.open_ms[place]) for place in (0, -1))
-        return first if first == last == self.open_ms.max() == self.open_ms.min() else self.open_ms
+        """Open times; the one that all have, if that is known, and then no row comes twice."""
+        return self.open_ms if self.hour_ms is None else self.hour_ms
 
     def prices(self) -> FloatArray:
         """Open, high, low and close, shape (4, bars); all are the close where only that is known."""
@@ -76,10 +77,11 @@ class CandleInbox:
         if not self._waiting:
             return None
         hours = self._waiting
-        candles = [candle for hour in hours.values() for candle in hour.values()]
+        candles = list(chain.from_iterable(hour.values() for hour in hours.values()))
         batch = Batch(
             rows=np.fromiter(chain.from_iterable(hours.values()), dtype=np.int64, count=self._count),
             open_ms=np.repeat(list(hours), [len(hour) for hour in hours.values()]),
+            hour_ms=next(iter(hours)) if len(hours) == 1 else None,
             close=column(candles, _CLOSE),
             volume=column(candles, _VOLUME),
             candles=candles,

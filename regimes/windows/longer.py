@@ -42,15 +42,16 @@ class LongerBars:
         close_[at[last]] = close[kept][last]
 
     def _add_hour(self, rows: IntArray, open_ms: int, close: FloatArray, volume: FloatArray) -> None:
-        bars = self._panel.at(open_ms)
-        if bars is None:
+        column = self._panel.column(open_ms)
+        if column < 0:
             return
-        bars["volume"][rows] += volume
-        bars["hours"][rows] += 1.0
-        last = bars["last_ms"][rows] <= open_ms
+        close_, volume_, hours, last_ms = (self._panel.fields[name][:, column] for name in _EMPTY)
+        volume_[rows] += volume
+        hours[rows] += 1.0
+        last = last_ms[rows] <= open_ms
         if not last.all():
             rows, close = rows[last], close[last]
-        bars["last_ms"][rows], bars["close"][rows] = open_ms, close
+        last_ms[rows], close_[rows] = open_ms, close
 
     def newest_closed_ms(self, hour_ms: int) -> int:
         """Open time of the newest bar that is closed once the hour that opened at `hour_ms` is."""
@@ -106,11 +107,12 @@ class HoursSeen:
         return new
 
     def _mark_hour(self, rows: IntArray, open_ms: int) -> BoolArray:
-        hour = self._panel.at(open_ms)
-        if hour is None:
+        column = self._panel.column(open_ms)
+        if column < 0:
             return np.zeros(len(rows), dtype=np.bool_)
-        new: BoolArray = ~hour["seen"][rows]
-        hour["seen"][rows] = True
+        seen = self._panel.fields["seen"][:, column]
+        new: BoolArray = ~seen[rows]
+        seen[rows] = True
         return new
 
     def at(self, hour_ms: int) -> BoolArray:

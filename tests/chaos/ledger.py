@@ -30,6 +30,8 @@ class Season(msgspec.Struct):
     retries: int = 0
     doubles: int = 0
     unstored: int = 0
+    why: str = ""
+    """What was wrong with a broken one."""
 
 
 ROWS: dict[str, Callable[[Season], int]] = {
@@ -52,8 +54,8 @@ def entry(season: Season) -> Iterator[None]:
     try:
         yield
         season.verdict = "held"
-    except Exception:
-        season.verdict = "broken"
+    except Exception as error:
+        season.verdict, season.why = "broken", str(error)[:500]
         raise
     finally:
         season.day = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -12,8 +11,7 @@ from tests.chaos import books, world
 from tests.chaos.test_two_services import RULE, ended
 from tests.chaos.world import Exchange, Receiver
 from tests.storage.postgres_server import PrivatePostgres, configure
-from tests.storage.relay import Relay, relay
-from tests.storage.standby import Standby
+from tests.storage.standby import Pair, pair
 
 BEFORE, DURING, AFTER, UNSEEN = world.alike(4)
 SYMBOLS = ("BTC/USDT", BEFORE, DURING, AFTER, UNSEEN)
@@ -129,52 +127,32 @@ async def test_a_kill_while_the_database_is_away_loses_nothing(
     await check(url, tmp_path, hooks, [BEFORE, DURING, UNSEEN, AFTER])
 
 
-class Pair(NamedTuple):
-    """A server, the way to it, a standby, and the URL that names both. copied: the standby alone."""
-
-    primary: PrivatePostgres
-    way: Relay
-    standby: Standby
-    url: str
-    copied: str
-
-    async def fail(self) -> None:
-        """End the first one for good."""
-        self.primary.kill()
-        await self.way.cut(server_notices=True)
-
-
 @pytest.fixture
-async def pair() -> AsyncIterator[Pair]:
-    """Servers of this test's own: the first one does not come back. It acknowledges what the standby has on disk too."""
-    primary = PrivatePostgres()
-    standby = Standby(primary)
-    await configure(primary.url("postgres"), ACKNOWLEDGED_BY, "*")
-    place = await primary.new_place()
-    copied = place.replace(primary.url("postgres"), standby.url("postgres"))
-    async with relay(place) as first, relay(copied) as second:
-        both = first.url.replace(first.host, f"{first.host},{second.host}")
-        yield Pair(primary, first, standby, both, copied)
-    standby.close()
-    primary.close()
+async def servers() -> AsyncIterator[Pair]:
+    """The first acknowledges only what its standby has on disk too."""
+    async with pair() as opened:
+        await configure(opened.primary.url("postgres"), ACKNOWLEDGED_BY, "*")
+        yield opened
 
 
-async def test_a_standby_that_is_promoted_takes_over_and_nothing_is_lost(pair: Pair, tmp_path: Path) -> None:
+async def test_a_standby_that_is_promoted_takes_over_and_nothing_is_lost(
+    servers: Pair, tmp_path: Path
+) -> None:
     async with world.exchange(SYMBOLS) as market, world.receivers(1) as hooks:
         (hook,) = hooks
-        variables = settings(market, hooks, pair.url)
+        variables = settings(market, hooks, servers.url(servers.way.host, servers.way_to_standby.host))
         async with world.service(tmp_path, variables) as service:
             await service.is_live()
             await strike(market, hook, BEFORE)
             cascade = asyncio.create_task(market.strike(DURING, seconds=3.0))
             await hook.hears(symbol=DURING)
-            await pair.fail()
+            await servers.fail()
             await cascade
             await service.says("database_away")
             await hook.hears(symbol=DURING, revision=2)
             await strike(market, hook, UNSEEN)
             await hook.hears(event_type="SYSTEM_DB_DOWN", phase="opened")
-            pair.standby.promote()
+            servers.standby.promote()
             await service.says("database_back")
             await hook.hears(event_type="SYSTEM_DB_DOWN", phase="closed")
             beside = {**variables, "REGIMES__STORAGE__SPOOL": str(tmp_path / "other_spool.db")}
@@ -182,24 +160,24 @@ async def test_a_standby_that_is_promoted_takes_over_and_nothing_is_lost(pair: P
                 assert RULE in await ended(latecomer)
             await strike(market, hook, AFTER)
             assert await service.stop() == 0
-    await check(pair.copied, tmp_path, hooks, [BEFORE, DURING, UNSEEN, AFTER])
+    await check(servers.copied, tmp_path, hooks, [BEFORE, DURING, UNSEEN, AFTER])
 
 
 async def test_what_the_standby_had_not_heard_of_is_all_that_is_missing_and_is_not_told_again(
-    pair: Pair, tmp_path: Path
+    servers: Pair, tmp_path: Path
 ) -> None:
     async with world.exchange(SYMBOLS) as market, world.receivers(1) as hooks:
         (hook,) = hooks
-        variables = settings(market, hooks, pair.url)
+        variables = settings(market, hooks, servers.url(servers.way.host, servers.way_to_standby.host))
         async with world.service(tmp_path, variables) as service:
             await service.is_live()
             await strike(market, hook, BEFORE)
-            await configure(pair.primary.url("postgres"), ACKNOWLEDGED_BY, "")
-            await pair.standby.lose_sight()
+            await configure(servers.primary.url("postgres"), ACKNOWLEDGED_BY, "")
+            await servers.standby.lose_sight()
             await strike(market, hook, UNSEEN)
-            await pair.fail()
+            await servers.fail()
             await service.says("database_away")
-            pair.standby.promote()
+            servers.standby.promote()
             await service.says("database_back")
             await strike(market, hook, AFTER)
             await service.kill()
@@ -207,7 +185,7 @@ async def test_what_the_standby_had_not_heard_of_is_all_that_is_missing_and_is_n
             await service.is_live()
             await strike(market, hook, DURING)
             assert await service.stop() == 0
-    async with books.opened(pair.copied) as storage:
+    async with books.opened(servers.copied) as storage:
         found = await books.read(storage)
     for symbol in (BEFORE, AFTER, DURING):
         (event_id,) = found.of(symbol)

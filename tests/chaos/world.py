@@ -174,10 +174,11 @@ async def receivers(count: int) -> AsyncIterator[list[Receiver]]:
 
 
 class Service:
-    """`regimes run` as its own process; what it logs is read as it comes."""
+    """`regimes run` as its own process; what it logs is read as it comes, and kept in a file."""
 
-    def __init__(self, process: Child) -> None:
+    def __init__(self, process: Child, log: Path) -> None:
         self.process = process
+        self.log = log
         self.said: list[dict[str, Any]] = []
         self.noise: list[str] = []
         self._news = asyncio.Condition()
@@ -237,15 +238,17 @@ class Service:
         return await self.process.wait()
 
     async def _read(self) -> None:
-        async for raw in await self.process.output():
-            try:
-                line = json.loads(raw)
-            except ValueError:
-                self.noise.append(raw.decode(errors="replace"))
-            else:
-                self.said.append(line)
-            async with self._news:
-                self._news.notify_all()
+        with self.log.open("ab", buffering=0) as log:
+            async for raw in await self.process.output():
+                log.write(raw)
+                try:
+                    line = json.loads(raw)
+                except ValueError:
+                    self.noise.append(raw.decode(errors="replace"))
+                else:
+                    self.said.append(line)
+                async with self._news:
+                    self._news.notify_all()
         async with self._news:
             self._news.notify_all()
 
@@ -262,7 +265,8 @@ def start(folder: Path, variables: Mapping[str, str], program: Sequence[str] = (
         if not name.startswith(("REGIMES", "BINANCE", "LOG_", "WEBHOOK", "DB_URL"))
     }
     environ = {**kept, "HOME": str(folder), **variables}
-    return Service(Child(program, folder=folder, environ=environ, read=STDERR))
+    child = Child(program, folder=folder, environ=environ, read=STDERR)
+    return Service(child, folder / "service.log")
 
 
 @asynccontextmanager

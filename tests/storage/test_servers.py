@@ -1,7 +1,7 @@
 """A DB_URL with several servers leads to the one that takes writes, and never to two at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,7 +10,7 @@ from regimes.storage.postgres import PostgresStorage
 
 from .postgres_server import PrivatePostgres
 from .relay import relay
-from .standby import Standby
+from .standby import pair
 
 NOWHERE = "127.0.0.1:1"
 
@@ -20,13 +20,6 @@ async def silent() -> AsyncIterator[str]:
     """A host that takes connections and says nothing, as one whose machine stands still."""
     async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0) as server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-@pytest.fixture
-def standby(postgres_server: PrivatePostgres) -> Iterator[Standby]:
-    following = Standby(postgres_server)
-    yield following
-    following.close()
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["a service", "a command"])
@@ -44,19 +37,13 @@ async def test_a_server_that_says_nothing_leaves_the_next_one_its_time(
             assert await connection.fetchval("SELECT body FROM engine_state") == b"1"
 
 
-async def test_a_standby_is_passed_over_and_alone_it_is_waited_for(
-    postgres_server: PrivatePostgres, standby: Standby
-) -> None:
-    place = await postgres_server.new_place()
-    async with (
-        relay(place) as first,
-        relay(place.replace(postgres_server.url("postgres"), standby.url("postgres"))) as second,
-    ):
-        storage = PostgresStorage(first.url.replace(first.host, f"{second.host},{first.host}"), alone=True)
+async def test_a_standby_is_passed_over_and_alone_it_is_waited_for() -> None:
+    async with pair() as servers:
+        storage = PostgresStorage(servers.url(servers.way_to_standby.host, servers.way.host), alone=True)
         await storage.open()
         await storage.commit(Step(state={"engine": b"1"}))
         await storage.close()
-        without = PostgresStorage(first.url.replace(first.host, f"{second.host},{NOWHERE}"), alone=True)
+        without = PostgresStorage(servers.url(servers.way_to_standby.host, NOWHERE), alone=True)
         with pytest.raises(StorageAwayError, match="no server that takes writes now"):
             await without.open()
 

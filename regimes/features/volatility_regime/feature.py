@@ -1,10 +1,11 @@
 """The volatility regime of every symbol, live."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
@@ -14,7 +15,7 @@ from regimes.features.volatility_regime.calibrated import NO_NUMBERS, Calibrated
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
 from regimes.features.volatility_regime.trailing import TrailingSums
 from regimes.maths import volatility
-from regimes.maths.stats import FloatArray, IntArray
+from regimes.maths.stats import FloatArray, IntArray, each_window
 from regimes.maths.volatility import BASELINE_HOURS, HOURS_A_DAY, MIN_BASELINE_HOURS, MIN_DAY_HOURS
 from regimes.timeframe import HOUR_MS
 from regimes.windows.bars import BarPanel, BoolArray
@@ -90,19 +91,28 @@ class VolatilityRegime(HourlyFeature):
     def _store(self, batch: Batch) -> BoolArray:
         if self._calibrates:
             self._calibrated.take(batch)
-        columns = self._bars.columns(batch.open_ms)
+        columns, first_ms = self._columns(batch)
         log_close = self._bars.fields["log_close"]
         new: BoolArray = (columns >= 0) & np.isnan(log_close[batch.rows, columns])
-        rows, columns = batch.rows[new], columns[new]
-        log_close[rows, columns] = np.log(batch.close[new])
+        rows, close = batch.rows, batch.close
+        if not new.all():
+            rows, close, columns = rows[new], close[new], np.broadcast_to(columns, new.shape)[new]
+        log_close[rows, columns] = np.log(close)
         self._set_squares(rows, columns)
-        later = self._bars.has_next(columns)
+        later = np.asarray(self._bars.has_next(columns))
         if later.any():
+            later, columns = np.broadcast_to(later, rows.shape), np.broadcast_to(columns, rows.shape)
             self._set_squares(rows[later], columns[later] + 1)
-        self._month.changed(int(batch.open_ms.min()))
+        self._month.changed(first_ms)
         return new
 
-    def _set_squares(self, rows: IntArray, columns: IntArray) -> None:
+    def _columns(self, batch: Batch) -> tuple[IntArray | np.int64, int]:
+        """Column of each bar, or the one of all; and when the first of them opened."""
+        if batch.hour_ms is None:
+            return self._bars.columns(batch.open_ms), int(batch.open_ms.min())
+        return np.int64(self._bars.column(batch.hour_ms)), batch.hour_ms
+
+    def _set_squares(self, rows: IntArray, columns: IntArray | np.int64) -> None:
         log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
         change = log_close[rows, columns] - log_close[rows, columns - 1]
         squares[rows, columns] = np.where(self._bars.has_previous(columns), change * change, np.nan)
@@ -113,7 +123,7 @@ class VolatilityRegime(HourlyFeature):
 
     def _judge(self, rows: IntArray, hour_ms: int) -> list[Event]:
         at = self._at(rows)
-        vol, n_24h, base, n = (values[at] for values in self._measure(hour_ms))
+        vol, n_24h, base, n = (values[0, at] for values in self._measure([hour_ms]))
         self._n_24h[at], self._n[at] = n_24h, n
         ready = self._ready(at)
         if not ready.all():
@@ -125,10 +135,16 @@ class VolatilityRegime(HourlyFeature):
             self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[at], np.where(ready, base, 0.0))
         return [self._told_calibrated(event) for event in events] if self._tells_calibrated else events
 
-    def _measure(self, hour_ms: int) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
-        """Volatility and baseline of every symbol at the close of an hour, each with the returns it rests on."""
-        vol, n_24h = volatility.volatility_24h(self._bars.window("squared_return", hour_ms, HOURS_A_DAY))
-        total, n = self._month.ending(hour_ms)
+    def _measure(self, hours_ms: Sequence[int]) -> Sequence[npt.NDArray[Any]]:
+        """Volatility and baseline at the close of hours in a row, each before how many returns it rests on.
+
+        Each of shape (hours, symbols).
+        """
+        shape = (len(hours_ms), len(self._symbols))
+        days = self._bars.window("squared_return", hours_ms[-1], HOURS_A_DAY + shape[0] - 1)
+        day = volatility.volatility_24h(each_window(days, HOURS_A_DAY) if shape[0] > 1 else days)
+        vol, n_24h = (found.reshape(shape) for found in day)
+        total, n = self._month.ending(hours_ms)
         return vol, n_24h, volatility.baseline(total, n), n
 
     @property
@@ -150,7 +166,7 @@ class VolatilityRegime(HourlyFeature):
 
     def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
         shape = (len(hours_ms), len(self._symbols))
-        vol, n_24h, base, n = map(np.array, zip(*map(self._measure, hours_ms), strict=True))
+        vol, n_24h, base, n = self._measure(hours_ms)
         if (n < MIN_BASELINE_HOURS).any() or (n_24h < MIN_DAY_HOURS).any() or (self._since_ms < 0).any():
             return None
         ratios = volatility.ratio(vol, base)

@@ -1,6 +1,7 @@
 """Sums over a trailing window of hours whose inner days are added up once a day."""
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from regimes.maths.stats import FloatArray, IntArray, sum_and_count
 from regimes.timeframe import DAY_MS, HOUR_MS
 from regimes.windows.bars import BarPanel
 
+_DAY_HOURS: Final = DAY_MS // HOUR_MS
 Sums: TypeAlias = tuple[FloatArray, IntArray]
 
 
@@ -22,30 +24,42 @@ class TrailingSums:
     def __init__(self, panel: BarPanel, field: str, days: int) -> None:
         self._panel = panel
         self._field = field
-        self._days = days
-        self._between_ms = -1
-        self._between: Sums = (np.zeros(0), np.zeros(0, dtype=np.int64))
+        self._hours = days * _DAY_HOURS
+        self._inner_day_ms = -1
+        self._inner_sums: Sums = (np.zeros(0), np.zeros(0, dtype=np.int64))
 
     def changed(self, open_ms: int) -> None:
         """Say that hours from this one on may have changed."""
-        if open_ms < self._between_ms:
-            self._between_ms = -1
+        if open_ms < self._inner_day_ms:
+            self._inner_day_ms = -1
 
-    def ending(self, hour_ms: int) -> Sums:
-        """Sum and number of the values that are there, in the hours up to and including this one."""
-        day_ms = hour_ms // DAY_MS * DAY_MS
-        inner_ms = day_ms - (self._days - 1) * DAY_MS
-        # What has left the panel since must not be remembered.
-        if self._between_ms != day_ms or inner_ms < self._panel.oldest_ms:
-            self._between_ms, self._between = day_ms, self._sum(inner_ms, day_ms)
-        total, count = self._between
-        end_ms = hour_ms + HOUR_MS
-        for first_ms, beyond_ms in ((end_ms - self._days * DAY_MS, inner_ms), (day_ms, end_ms)):
-            if first_ms < beyond_ms:
-                more, number = self._sum(first_ms, beyond_ms)
-                total, count = total + more, count + number
+    def ending(self, hours_ms: Sequence[int]) -> Sums:
+        """Sum and number of the values that are there, up to and including each of some hours in a row.
+
+        Shape (hours, rows).
+        """
+        window = self._panel.window(self._field, hours_ms[-1], self._hours + len(hours_ms) - 1)
+        edges = window.T[[self._edges(place, hour_ms) for place, hour_ms in enumerate(hours_ms)]]
+        rows = edges.transpose(1, 0, 2).reshape(_DAY_HOURS, -1).T
+        total, count = sum_and_count(rows)
+        total, count = total.reshape(len(hours_ms), -1), count.reshape(len(hours_ms), -1)
+        for place, hour_ms in enumerate(hours_ms):
+            more, number = self._inner(hour_ms // DAY_MS * DAY_MS)
+            total[place] += more
+            count[place] += number
         return total, count
 
-    def _sum(self, first_ms: int, beyond_ms: int) -> Sums:
-        hours = (beyond_ms - first_ms) // HOUR_MS
-        return sum_and_count(self._panel.window(self._field, beyond_ms - HOUR_MS, hours))
+    def _edges(self, place: int, hour_ms: int) -> list[int]:
+        """The hours of the first and the last day, as many as one day has, in a window that begins at `place`."""
+        beyond = place + self._hours
+        on_last_day = hour_ms % DAY_MS // HOUR_MS + 1
+        return [*range(place, place + _DAY_HOURS - on_last_day), *range(beyond - on_last_day, beyond)]
+
+    def _inner(self, day_ms: int) -> Sums:
+        """Sums over the days between, of the windows that end on a day."""
+        hours = self._hours - _DAY_HOURS
+        # What has left the panel since must not be remembered.
+        if self._inner_day_ms != day_ms or day_ms - hours * HOUR_MS < self._panel.oldest_ms:
+            window = self._panel.window(self._field, day_ms - HOUR_MS, hours)
+            self._inner_day_ms, self._inner_sums = day_ms, sum_and_count(window)
+        return self._inner_sums
