@@ -1,8 +1,8 @@
 """ccxt.pro exchanges that hand over every frame as it arrives.
 
 ccxt keeps markets, URLs, REST, sockets, pings and pacing. Its `watch_*` calls return one event an await and lose the
-rest of a burst, and one frame that cannot be read ends its receive loop without a word. So frames are taken before
-they reach its handlers and passed on at once, and whatever a frame brings about stays inside the gate.
+rest of a burst, and one frame that cannot be read ends its receive loop without a word. So a gate receives in its place,
+passes each frame on at once, and lets nothing out that a frame brings about.
 """
 
 import asyncio

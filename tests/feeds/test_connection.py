@@ -175,3 +175,23 @@ async def test_a_cancellation_in_the_moment_of_connecting_is_not_forgotten() -> 
         assert opening.cancelled()
         await connection.close()
         await venue.close()
+
+
+async def test_a_held_connection_lets_nothing_through_and_leaves_nothing_behind_when_it_is_closed() -> None:
+    async with loopback() as (exchange, clock):
+        before = asyncio.all_tasks()
+        venue = Venue("binanceusdm", quick(exchange), clock, sets_clock=False)
+        tap = venue.exchange.tap = Silent()
+        connection = Connection(
+            venue.exchange, venue.exchange.get_ws_url("linear", "market") + "/0", ["!forceOrder@arr"]
+        )
+        await connection.open(5.0)
+        connection.hold()
+        await exchange.faults.burst(5)
+        assert await connection.ended(0.1) is False
+        await connection.close()
+        await venue.close()
+        left = {task for task in asyncio.all_tasks() - before if "RequestHandler" not in repr(task)}
+        _, pending = await asyncio.wait(left, timeout=5) if left else (set(), set())
+        assert not pending
+        assert tap.heard == []
