@@ -24,6 +24,8 @@ DERIVATIVES: Final = frozenset({"binanceusdm"})
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _decode: Final = msgspec.json.decode
+TURN: Final = 50
+"""Messages after which a connection lets others have the loop: a burst arrives as many at once."""
 CLOSED: Final = "closed"
 """Name of the future of a client that ends when its connection does."""
 
@@ -151,8 +153,8 @@ class Gate:
         self._pumping = asyncio.create_task(self._pump())
 
     async def _pump(self) -> None:
-        """Take messages until the connection ends."""
-        client = self._client
+        """Take messages until the connection ends. Those that have come already are no wait: others get a turn after some."""
+        client, taken = self._client, 0
         receive = client.connection.receive
         try:
             while not client.closed():
@@ -160,6 +162,9 @@ class Gate:
                 if not self._open.is_set():
                     await self._open.wait()
                 self.take(message)
+                taken += 1
+                if taken % TURN == 0:
+                    await asyncio.sleep(0)
             client.on_close(1006)
         except Exception as error:  # noqa: BLE001 - whatever ends the connection is said to who watches it
             client.reject(error)

@@ -25,7 +25,7 @@ from regimes.web.shapes import Features, Market
 from regimes.web.source import Turn, WebSource
 from regimes.web.stored import PAGE, StoredStates
 
-TURN_CLIENTS: Final = 200
+TURN_CLIENTS: Final = 50
 PERIOD_S: Final = 0.25
 STATUS_S: Final = 5.0
 LOOK_S: Final = 1.0
