@@ -23,7 +23,7 @@ from regimes.commands.running import run_to_end
 from regimes.delivery import signing
 from regimes.delivery.channel import open_channels
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.settings import DeliverySettings
 from regimes.events import EventBody, event_id
@@ -92,7 +92,9 @@ def _pending(endpoints: Sequence[Endpoint], numbers: range) -> list[NewDelivery]
     now_ms, made = SystemClock().now_ms(), []
     for number in numbers:
         body = _body(number)
-        made.append(new_delivery(body, render(body), endpoints[number % len(endpoints)], now_ms=now_ms))
+        made.append(
+            new_delivery(Letter.of(body, render(body)), endpoints[number % len(endpoints)], now_ms=now_ms)
+        )
     return made
 
 

@@ -19,18 +19,21 @@ from regimes.features.base import (
     Output,
     Reading,
     Replayable,
+    Steady,
     Universe,
     longest,
 )
 from regimes.features.deferred import Joined
 from regimes.features.foresight import Coming, Foreseen, foreseen
 from regimes.features.latest import Latest
+from regimes.features.pieces import Packer
 from regimes.intake import AHEAD_MS, Intake, Rejection
 from regimes.observations import Candle, Observation, Tick
 from regimes.package import combine, market_state
 
-SNAPSHOT_VERSION: Final = 4
-_HEADER: Final = "header"
+SNAPSHOT_VERSION: Final = 5
+HEADER: Final = "header"
+"""Name of the part that says what the others are."""
 _INTAKE: Final = "intake"
 _pack: Final = msgspec.msgpack.Encoder().encode
 
@@ -78,6 +81,10 @@ class Engine:
         self.event_counts: Counter[tuple[str, str]] = Counter()
         self._fingerprint = _fingerprint(self.features, universe, settings)
         self._routes = _routes(self.features)
+        self._stirs = _stirs(self._routes)
+        self._stirred: set[str] = set()
+        self._packer = Packer()
+        self._kept: dict[str, dict[str, bytes]] = {}
         self._due_ms: dict[str, int] = {}
         self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
         self.latest = self._all_readings()
@@ -108,11 +115,14 @@ class Engine:
                 return QUIET
         else:
             self._pass(observation.ts_ms)
-        outcome = QUIET
-        for feature in self._routes.get(type(observation), ()):
+        outcome, kind = QUIET, type(observation)
+        if kind in self._stirs:
+            self._stirred |= self._stirs[kind]
+        for feature in self._routes.get(kind, ()):
             output = feature.update(observation)
             if output is not NOTHING:
                 outcome = _joined(outcome, output)
+                self._stirred.add(feature.name)
         if outcome is not QUIET:
             self._keep(outcome)
         return outcome
@@ -124,6 +134,7 @@ class Engine:
         self.features = tuple(foreseen(feature) for feature in self.features)
         self._routes = _routes(self.features)
         self._replayable = [feature for feature in self.features if isinstance(feature, Replayable)]
+        self._kept.clear()
 
     def foresee(self, observations: Iterable[Observation]) -> None:
         """Say what is about to come, so that many hours can be worked out together; changes nothing that is told."""
@@ -181,14 +192,23 @@ class Engine:
     def gist(self) -> dict[str, bytes]:
         """A snapshot without the liquidations of the last day, in named parts of which the large ones change once an hour.
 
-        So little need be written with each event. To be restored over an earlier whole snapshot that has been given
-        the liquidations since.
+        So little need be written with each event, or packed: a part that is known not to have changed is the same
+        object as before. To be restored over an earlier whole snapshot that has been given the liquidations since.
         """
-        parts = {f"{_INTAKE}/{key}": _pack(value) for key, value in self.intake.gist().items()}
+        parts = self._packer.pack(_named(_INTAKE, self.intake.gist()))
         for feature in self.features:
-            state = feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
-            parts |= {f"{feature.name}/{key}": _pack(value) for key, value in state.items()}
-        return {_HEADER: _pack({**self._header(), "parts": list(parts)}), **parts}
+            parts |= self._parts(feature)
+        return self._headed(parts)
+
+    def whole(self) -> dict[str, bytes]:
+        """The snapshot in named parts; those that the gist has as well are the same objects."""
+        parts = self._packer.pack(_named(_INTAKE, self.intake.snapshot()))
+        for feature in self.features:
+            if isinstance(feature, Condensable):
+                parts |= self._packer.pack(_named(feature.name, feature.snapshot()))
+            else:
+                parts |= self._parts(feature)
+        return self._headed(parts)
 
     def restore(self, snapshot: bytes) -> None:
         """Take back a snapshot into a fresh engine with the same features, settings and symbols.
@@ -197,9 +217,9 @@ class Engine:
         """
         self._take_back(_decode(snapshot, {"intake", "features"}))
 
-    def restore_gist(self, parts: Mapping[str, bytes]) -> None:
-        """Take back a gist over a restored snapshot; parts it does not know are passed over. Raises DataError as `restore`."""
-        header = _decode(parts.get(_HEADER, b""), {"parts"})
+    def restore_parts(self, parts: Mapping[str, bytes]) -> None:
+        """Take back `whole`, or a gist over that; parts its header does not name are passed over. Raises DataError as `restore`."""
+        header = _decode(parts.get(HEADER, b""), {"parts"})
         state: dict[str, dict[str, Any]] = {name: {} for name in (_INTAKE, *(f.name for f in self.features))}
         for name in header["parts"]:
             owner, _, key = name.partition("/")
@@ -223,6 +243,7 @@ class Engine:
                 "engine snapshot: it was made with other features, settings or symbols; "
                 "start without it, and the history is fetched again"
             )
+        self._kept.clear()
         self.now_ms = state["now_ms"]
         self.intake.restore(state["intake"])
         for feature in self.features:
@@ -230,6 +251,20 @@ class Engine:
         events = msgspec.convert(state["open_events"], list[Event])
         self.open_events = {event.id: event for event in events}
         self.latest = self._all_readings()
+
+    def _parts(self, feature: Feature) -> dict[str, bytes]:
+        """What a feature adds to the gist."""
+        kept = self._kept.get(feature.name, {})
+        if kept and isinstance(feature, Steady) and feature.name not in self._stirred:
+            state = feature.passing()
+        else:
+            state = feature.gist() if isinstance(feature, Condensable) else feature.snapshot()
+        self._stirred.discard(feature.name)
+        self._kept[feature.name] = {**kept, **self._packer.pack(_named(feature.name, state))}
+        return self._kept[feature.name]
+
+    def _headed(self, parts: dict[str, bytes]) -> dict[str, bytes]:
+        return {HEADER: _pack({**self._header(), "parts": list(parts)}), **parts}
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -276,6 +311,16 @@ def _joined(outcome: Outcome, output: Output) -> Outcome:
 def _routes(features: Sequence[Feature]) -> dict[type, tuple[Feature, ...]]:
     wanted = {kind for feature in features for kind in feature.wants}
     return {kind: tuple(feature for feature in features if kind in feature.wants) for kind in wanted}
+
+
+def _stirs(routes: Mapping[type, Sequence[Feature]]) -> dict[type, set[str]]:
+    """By type of observation the names of the features whose state any of them may change, however it is answered."""
+    steady = {kind: {f.name for f in features if isinstance(f, Steady)} for kind, features in routes.items()}
+    return {kind: names for kind, names in steady.items() if names and kind is not Tick}
+
+
+def _named(owner: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{owner}/{key}": value for key, value in state.items()}
 
 
 def _fingerprint(

@@ -103,7 +103,9 @@ def _parts(secret: str) -> Iterator[str]:
     if "://" not in secret:
         yield from (part for part in {secret, *_separate(secret)} if len(part) >= _SHORTEST_SECRET)
         return
-    for url in _separate(secret):
+    # A database may have several hosts, its password commas; of webhooks there are several.
+    is_database = secret.partition("://")[0] in _DATABASES
+    for url in [secret] if is_database else _separate(secret):
         yield from _parts_of_url(url)
 
 

@@ -133,4 +133,7 @@ def test_a_database_is_named_but_its_password_is_not() -> None:
     redact = Redactor(["postgresql://bob:ses@me1@db.example.com/regimes?sslpassword=hush"])
     text = "PostgreSQL database regimes at db.example.com:5432: user bob, ses@me1, hush"
     assert redact(text) == f"PostgreSQL database regimes at db.example.com:5432: user bob, {MASK}, {MASK}"
+    redact = Redactor(["postgresql://bob:ses,me1@one:1,two:2/regimes?target_session_attrs=read-write"])
+    text = "PostgreSQL database regimes at one:1, two:2 takes read-write"
+    assert redact(f"{text}: ses,me1") == f"{text}: {MASK}"
     assert Redactor(["sqlite:///local.db"])("SQLite database local.db") == "SQLite database local.db"

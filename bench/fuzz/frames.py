@@ -11,6 +11,7 @@ from regimes.config.features import installed
 from regimes.engine import Engine
 from regimes.errors import DataError
 from regimes.features.base import Universe
+from regimes.feeds import frames as usual, parse
 from regimes.feeds.bars import BarAccount
 from regimes.feeds.client import build_exchange
 from regimes.feeds.connection import Connection
@@ -28,6 +29,7 @@ from regimes.observations import DataKind, Observation, Tick
 from regimes.timeframe import HOUR_MS
 
 START_MS: Final = 1_736_121_600_000
+VENUE: Final = "binanceusdm"
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT")
 URL: Final = "ws://127.0.0.1:9/market/ws/0"
 _TICK_EVERY: Final = 500
@@ -54,8 +56,41 @@ def samples() -> Sequence[bytes]:
     return [*good, *wrapped, *(broken.payload for broken in MALFORMED.values() if _is_json(broken.payload))]
 
 
+def as_parsed(frame: str, symbols: SymbolMap) -> Any:
+    """What the readers for unusual frames make of one; what a frame says beside an event is no concern of theirs."""
+    message = msgspec.json.decode(frame)
+    event = message.get("data", message) if isinstance(message, dict) else message
+    context: dict[str, Any] = {"venue": VENUE, "symbol_of": symbols.symbol}
+    if isinstance(event, list):
+        return None, [parse.mark_price(mark, **context) for mark in event]
+    match event["e"]:
+        case "forceOrder":
+            return parse.event_time(event), parse.liquidation(event, **context)
+        case "kline":
+            return parse.event_time(event), parse.candle(event, **context)
+        case "markPriceUpdate":
+            return None, [parse.mark_price(event, **context)]
+    raise AssertionError(f"{frame} is no frame that is usual")
+
+
 class Ear(Receiver):
-    """A receiver that lets go of nothing it did not foresee."""
+    """A receiver that lets go of nothing it did not foresee, and reads each frame both ways."""
+
+    def take(self, url: str, frame: str | bytes) -> bool:
+        taken = super().take(url, frame)
+        if taken and isinstance(frame, str):
+            self._compare(frame)
+        return taken
+
+    def _compare(self, frame: str) -> None:
+        found = usual.read(frame, VENUE, self.symbols.by_id, ("1h",))
+        try:
+            expected = as_parsed(frame, self.symbols)
+        except msgspec.ValidationError:
+            return  # A number that nobody reads is larger than any type of ours.
+        except DataError as error:
+            raise AssertionError(frame) from error
+        assert repr(expected) == repr(found), frame
 
     def poison(self, url: str, error: Exception, raw: object) -> None:
         if not isinstance(error, _FORESEEN):
@@ -71,16 +106,16 @@ class FrameTarget:
         self._engine = Engine.build(installed(), Universe(SYMBOLS, ("1h", "4h")))
         ids = {symbol: symbol.replace("/", "") for symbol in SYMBOLS}
         self._ear = Ear(
-            "binanceusdm",
+            VENUE,
             clock=clock,
-            put=self._put,
+            put=self._take,
             bars={"1h": BarAccount(ids, "1h", START_MS)},
             funding=FundingAccount(ids, START_MS),
-            liquidation_gaps=GapTeller("binanceusdm", "liquidation", clock, self._put),
+            liquidation_gaps=GapTeller(VENUE, "liquidation", clock, self._put),
         )
         self._ear.symbols = SymbolMap({name: symbol for symbol, name in ids.items()})
         self._ear.wanted = frozenset(SYMBOLS)
-        exchange: Any = build_exchange("binanceusdm", settings, clock)
+        exchange: Any = build_exchange(VENUE, settings, clock)
         exchange.tap = self._ear
         kinds: Sequence[DataKind] = ("liquidation", "candle", "mark_price")
         line = Line(
@@ -108,13 +143,18 @@ class FrameTarget:
 
     def __call__(self, data: bytes) -> None:
         self._given += 1
-        self._client.handle_message(_message(data))
+        self._client.gate.take(_message(data))
         if self._given % _TICK_EVERY == 0:
             self._engine.step(Tick(START_MS + self._given))
 
     async def close(self) -> None:
         """Let go of what ccxt holds."""
         await self._exchange.close()
+
+    def _take(self, found: Sequence[Observation], frame: str | bytes) -> None:
+        del frame
+        for observation in found:
+            self._put(observation)
 
     def _put(self, observation: Observation) -> None:
         self.observed += 1

@@ -66,6 +66,8 @@ def _fit(data: Path) -> None:
         symbols=len(candles.symbols),
         first_day=candles.day(0),
     )
+    regimes = import_module("bench.signals.regimes")
+    regimes.write(candles, until, regimes.FROZEN, day=FIT_UNTIL)
     funding = import_module("bench.signals.funding")
     found = funding.walk(data)
     until = min(found.place(FIT_UNTIL), found.z.shape[1])

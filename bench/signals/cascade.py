@@ -11,10 +11,10 @@ import numpy as np
 from bench.signals.cascade_market import SIZES, WEEK_S, Market, Symbol, World, simulate
 from bench.signals.cascade_peers import page_hinkley, page_hinkley_bound
 from bench.signals.peers import installed
-from bench.signals.score import Row
+from bench.signals.score import Row, calibration_row
 from regimes.maths import burst_frozen
 from regimes.maths.burst import Burst, confidence
-from regimes.maths.calibration import Table, calibration_error, isotonic
+from regimes.maths.calibration import Table, isotonic
 from regimes.maths.stats import FloatArray
 
 WEEKS: Final = 8
@@ -241,15 +241,8 @@ def _world(prefix: str, world: World, *, full: bool) -> list[Row]:
     )
     alarms = [alarm for market in every for alarm in product(market)]
     said = np.array([confidence(alarm.strength) for alarm in alarms])
-    rows.append(
-        Row(
-            "confidence: calibration error",
-            calibration_error(said, np.array([a.cascade is not None for a in alarms]) * 1.0),
-            None,
-            {},
-            None,
-        )
-    )
+    meant = np.array([alarm.cascade is not None for alarm in alarms]).astype(np.float64)
+    rows.append(calibration_row("confidence", said, meant))
     for place, symbol in enumerate(SIZES):
         part = slice(place * SYMBOLS, (place + 1) * SYMBOLS)
         some, truth = own[part], every[part]

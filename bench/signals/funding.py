@@ -12,10 +12,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.signals.funding_peers import online
 from bench.signals.peers import installed
-from bench.signals.score import Row, ratio_error
+from bench.signals.score import Row, calibration_row, ratio_error
 from regimes.errors import DataError
 from regimes.maths import reversion, reversion_frozen
-from regimes.maths.calibration import calibration_error
 from regimes.maths.reversion import HORIZONS_HOURS, TERMS, USUAL_Z
 from regimes.maths.stats import FloatArray, IntArray
 from regimes.timeframe import DAY_MS, HOUR_MS
@@ -183,10 +182,9 @@ def _rows(
     base = float(loss(climate).mean())
     error = ratio_error(*(weekly(way) for way in (chance, climate)))[1]
     others = {name: float(loss(way).mean()) / base for name, way in peers.items()}
-    off = calibration_error(chance[judged], happened[judged])
     return [
         Row(f"{what}: Brier, ratio to climatology ({judged.sum()})", float(loss(chance).mean()) / base, error, others, asked, least=False),
-        Row(f"{what}: calibration error", off, None, {}, (0.03, 0.02) if asked else None, least=False),
+        calibration_row(what, chance[judged], happened[judged], asked=(0.03, 0.02) if asked else None),
     ]  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.signals.market import Candles, spot_candles
-from bench.signals.score import Row, area_under_curve, ratio_error
-from regimes.maths import spot_frozen, spot_regime
+from bench.signals.score import Row, area_under_curve, calibration_row, ratio_error
+from regimes.maths import persistence_frozen, spot_regime
 from regimes.maths.calibration import brier_skill, calibration_error
 from regimes.maths.stats import FloatArray, IntArray, mean_and_std, z_score
 
@@ -21,13 +21,17 @@ STEPS: Final = (1, 4, 24, 168)
 BARS: Final = 20
 ENTER: Final = (0.5, 0.35)
 AFTER_HOURS: Final = 24
+CELLS: Final = 2 ** (len(STEPS) + 1)
+FROZEN: Final = Path(__file__).parents[2] / "regimes/maths/persistence_frozen.py"
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """terms: shape (terms, symbols, hours), NaN where a timeframe is not known. persists: 1, 0 or NaN."""
+    """agreeing: shape (symbols, hours), as `spot_regime.agreement`. persists: 1, 0, or NaN where a timeframe is not known."""
 
-    terms: FloatArray
-    agreement: FloatArray
+    agreeing: IntArray
+    age_hours: FloatArray
+    known: "BoolArray"
+    share: FloatArray
     persists: FloatArray
     raw_z: FloatArray
     seasonal_z: FloatArray
@@ -46,15 +50,14 @@ def walk(candles: Candles) -> Walk:
     shape = every.shape[1:]
     plain = np.nan_to_num(every).astype(np.int64).reshape(len(STEPS), -1)
     primary, agreement, _ = spot_regime.consensus(plain, known.reshape(len(STEPS), -1))
-    age = _ages(primary.reshape(shape))
-    terms = spot_regime.persistence_terms(plain, primary, age.ravel()).reshape(-1, *shape)
     whole: BoolArray = np.all(known, axis=0)
-    terms[:, ~whole] = np.nan
+    agreeing = spot_regime.agreement(plain, primary).reshape(shape)
     persists = np.full(shape, np.nan)
     there: BoolArray = whole[:, :-AFTER_HOURS] & whole[:, AFTER_HOURS:]
     of = primary.reshape(shape)
     persists[:, :-AFTER_HOURS] = np.where(there, of[:, :-AFTER_HOURS] == of[:, AFTER_HOURS:], np.nan)
-    return Walk(terms, agreement.reshape(shape) / len(STEPS), persists, raw_z, seasonal_z)
+    share = agreement.reshape(shape) / len(STEPS)
+    return Walk(agreeing, _ages(of), whole, share, persists, raw_z, seasonal_z)
 
 
 def _states(candles: Candles, step: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -98,12 +101,19 @@ def _ages(primary: IntArray) -> FloatArray:
 def fit(found: Walk, until: int) -> FloatArray:
     """Weights of the logistic model from all that was known before column `until`, by Newton's method."""
     columns = np.arange(0, until - AFTER_HOURS, 3)
-    terms, happened = found.terms[:, :, columns], found.persists[:, columns]
-    known = ~np.isnan(terms[0]) & ~np.isnan(happened)
-    terms, happened = terms[:, known], happened[known]
+    happened = found.persists[:, columns]
+    known = ~np.isnan(happened)
+    agreeing, ages, happened = (
+        found.agreeing[:, columns][known],
+        found.age_hours[:, columns][known],
+        happened[known],
+    )
+    cell, log_age = np.eye(CELLS)[:, agreeing], np.log1p(ages)
+    neutral = agreeing >= CELLS // 2
+    terms = np.concatenate((cell, [log_age * ~neutral, log_age * neutral]))
     weights: FloatArray = np.zeros(len(terms))
     for _ in range(12):
-        chance = spot_regime.persistence(terms, weights)
+        chance = spot_regime.persistence(agreeing, ages, weights)
         curvature = (terms * (chance * (1 - chance))) @ terms.T + np.eye(len(terms))
         weights += np.linalg.solve(curvature, terms @ (happened - chance) - weights)
     return weights
@@ -113,15 +123,13 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
     """All rows of the table."""
     candles = spot_candles(folder)
     found, at = walk(candles), candles.place(start)
-    weights = np.array(spot_frozen.PERSISTENCE) if shipped else fit(found, at)
-    chance = spot_regime.persistence(found.terms.reshape(len(weights), -1), weights).reshape(
-        found.persists.shape
-    )
-    known = ~np.isnan(chance) & ~np.isnan(found.persists)
+    weights = np.array(persistence_frozen.WEIGHTS) if shipped else fit(found, at)
+    chance = spot_regime.persistence(found.agreeing, found.age_hours, weights)
+    known = found.known & ~np.isnan(found.persists)
     known[:, :at] = False
     usual = np.nanmean(np.where(known, found.persists, np.nan), axis=1, keepdims=True)
     reference = np.broadcast_to(usual, known.shape)
-    p, y, share = chance[known], found.persists[known], found.agreement[known]
+    p, y, share = chance[known], found.persists[known], found.share[known]
     error = ratio_error(
         *(np.where(known, (way - found.persists) ** 2, np.nan) for way in (chance, reference))
     )[1]
@@ -129,7 +137,7 @@ def evaluate(folder: Path, *, start: str = "2023-01-01", shipped: bool = False) 
     skills = {peer: brier_skill(share, y, reference[known]), "each symbol's own rate": 0.0}
     rows = [
         Row("p_persist_24h: Brier skill", brier_skill(p, y, reference[known]), error, skills, None),
-        Row("p_persist_24h: calibration error", calibration_error(p, y), None, {peer: calibration_error(share, y)}, None, least=False),
+        calibration_row("p_persist_24h", p, y, {peer: calibration_error(share, y)}),
         Row("p_persist_24h: AUC", area_under_curve(p, y), None, {peer: area_under_curve(share, y)}, None),
         Row("skew of the hourly volume z", _skew(found.seasonal_z[:, at:]), None, {"plain": _skew(found.raw_z[:, at:])}, None, least=False),
         Row("share of its variance that the hour of week explains", _seasonal(found.seasonal_z[:, at:], candles.first_hour + at), None, {"plain": _seasonal(found.raw_z[:, at:], candles.first_hour + at)}, None, least=False),
@@ -146,3 +154,16 @@ def _seasonal(values: FloatArray, first_hour: int) -> float:
     hours = (first_hour + np.arange(values.shape[1])) % 168
     means = np.array([np.nanmean(values[:, hours == hour]) for hour in range(168)])
     return float(np.var(means) / np.nanvar(values))
+
+
+def write(candles: Candles, until: int, path: Path, *, day: str) -> None:
+    """Write the module the product imports."""
+    rows = fit(walk(candles), until).round(4).tolist()
+    lines = "".join("    " + ", ".join(map(repr, rows[at : at + 8])) + ",\n" for at in range(0, len(rows), 8))
+    path.write_text(
+        f'"""Numbers of `p_persist_24h`, fitted on hourly bars of {len(candles.symbols)} spot symbols from {candles.day(0)}'
+        f" to the day before {day}.\n\n"
+        "Written by `python -m bench.signals --fit`; see docs/signals.md for what they are and how good they are.\n"
+        '"""\n\nfrom typing import Final\n\nTIMEFRAMES: Final = ("1h", "4h", "1d", "1w")\n\n# fmt: off\n'
+        f'WEIGHTS: Final = (\n{lines})\n"""Of `regimes.maths.spot_regime.persistence`."""\n'
+    )

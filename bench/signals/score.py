@@ -1,15 +1,17 @@
 """Numbers with their standard errors, and the rows of the table they are shown in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from regimes.maths.calibration import calibration_error
 from regimes.maths.stats import FloatArray, IntArray
 
 BLOCK_HOURS: Final = 168
 _DRAWS: Final = 400
+_TRUTHS: Final = 50
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -33,6 +35,29 @@ class Row(msgspec.Struct, frozen=True):
         sign = 1.0 if self.least else -1.0
         must, aim = (sign * self.ours >= sign * bound for bound in self.asked)
         return "aim" if must and aim else "must" if must else "missed"
+
+
+def calibration_row(
+    what: str,
+    said: FloatArray,
+    happened: FloatArray,
+    peers: Mapping[str, float] | None = None,
+    asked: tuple[float, float] | None = None,
+) -> Row:
+    """Row of the calibration error, beside what the same probabilities would show by chance if they were the truth.
+
+    There each outcome is drawn by itself; outcomes that hang together, as of overlapping days, show more.
+    """
+    truth = np.mean([calibration_error(said, drawn) for drawn in _outcomes(said)])
+    beside = {**(peers or {}), "by chance alone": float(truth)}
+    off = calibration_error(said, happened)
+    return Row(f"{what}: calibration error", off, None, beside, asked, least=False)
+
+
+def _outcomes(said: FloatArray) -> Iterator[FloatArray]:
+    rng = np.random.default_rng(0)
+    for _ in range(_TRUTHS):
+        yield (rng.random(len(said)) < said).astype(np.float64)
 
 
 def block_error(values: FloatArray) -> float:

@@ -9,12 +9,12 @@ import numpy as np
 from bench.signals import volatility_fit as fits
 from bench.signals.market import Candles, spot_candles
 from bench.signals.peers import installed
-from bench.signals.score import Row, area_under_curve, block_error, ratio_error
+from bench.signals.score import Row, area_under_curve, block_error, calibration_row, ratio_error
 from bench.signals.volatility_peers import autoregressive, garch, har, month
 from bench.signals.volatility_states import hidden
 from bench.signals.volatility_walk import Walk, first_profile, fitted, frozen_forecast, running_forecast, walk
 from regimes.maths import forecast_frozen, forecast_state
-from regimes.maths.calibration import Table, brier_skill, calibration_error
+from regimes.maths.calibration import Table, brier_skill
 from regimes.maths.forecast_fit import qlike
 from regimes.maths.stats import FloatArray, IntArray
 from regimes.maths.volatility import log_returns
@@ -141,7 +141,7 @@ def _reliability(
     error = ratio_error(loss, np.where(known, (reference - happened) ** 2, np.nan))[1]
     return [
         Row(f"{name}: Brier skill", skill, error, {"each symbol's own rate": 0.0}, asked),
-        Row(f"{name}: calibration error", calibration_error(p, y), None, {}, (0.02, 0.01), least=False),
+        calibration_row(name, p, y, asked=(0.02, 0.01)),
         Row(f"{name}: AUC", area_under_curve(p, y), None, {}, None),
     ]
 

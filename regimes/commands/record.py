@@ -32,9 +32,10 @@ class RecordingSink:
     def put(self, observation: Observation) -> None:
         self._recorder.record(observation)
 
-    def put_frame(self, observation: Observation, frame: str | bytes) -> None:
-        """Take one observation and the exchange's own text."""
-        self._recorder.record(observation, frame)
+    def put_frame(self, found: Sequence[Observation], frame: str | bytes) -> None:
+        """Take observations and the exchange's own text."""
+        for observation in found:
+            self._recorder.record(observation, frame)
 
 
 def execute(

@@ -1,6 +1,7 @@
 """Running a coroutine to its end, and the exit codes all commands share."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import IntEnum
@@ -39,8 +40,13 @@ def allow_open_files() -> int:
     return soft
 
 
+SWITCH_S: Final = 0.001
+"""How long a thread that wants to go on may be kept waiting by another: a transaction gives way at each statement."""
+
+
 def run_to_end(main: Coroutine[Any, Any, Result]) -> Result:
     """Run on uvloop where there is one, else on asyncio's own loop."""
+    sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

@@ -12,7 +12,7 @@ from regimes.alerting.records import Decision, Dispatch, Silence, Verdicts
 from regimes.alerting.render import render
 from regimes.clock import Clock
 from regimes.delivery.endpoints import Endpoint
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.errors import StorageError
 from regimes.events import Event, EventBody, body
@@ -170,11 +170,22 @@ class AlertDesk:
             Step(
                 events=[self._body(event) for event in [*events, *own.values()]],
                 decisions=[decision for each in verdicts for decision in each.decisions],
-                deliveries=[self._delivery(dispatch) for each in verdicts for dispatch in each.dispatches],
+                deliveries=self._deliveries([sent for each in verdicts for sent in each.dispatches]),
             )
         )
 
-    def _delivery(self, dispatch: Dispatch) -> NewDelivery:
+    def _deliveries(self, dispatches: Sequence[Dispatch]) -> list[NewDelivery]:
+        """One a dispatch; what several endpoints get alike is put into words once."""
+        now_ms, letters = self._clock.now_ms(), dict[tuple[int, bool, int], Letter]()
+        made = []
+        for sent in dispatches:
+            key = (id(sent.event), sent.edit, sent.reminder)
+            letter = letters.get(key) or letters.setdefault(key, self._letter(sent))
+            endpoint = self._endpoints[sent.endpoint]
+            made.append(new_delivery(letter, endpoint, now_ms=now_ms, settings=self._settings))
+        return made
+
+    def _letter(self, dispatch: Dispatch) -> Letter:
         whole = self._body(dispatch.event)
         message = render(
             whole,
@@ -182,13 +193,7 @@ class AlertDesk:
             reminder=dispatch.reminder,
             suppressed=max(0, dispatch.event.data.get("count", 1) - 1),
         )
-        return new_delivery(
-            whole,
-            message,
-            self._endpoints[dispatch.endpoint],
-            now_ms=self._clock.now_ms(),
-            settings=self._settings,
-        )
+        return Letter.of(whole, message)
 
     def _body(self, event: Event) -> EventBody:
         return self._enrich(body(event, links=dict(self._links(event))))

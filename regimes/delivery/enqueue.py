@@ -1,5 +1,7 @@
 """From an event and its message to the deliveries that storage keeps."""
 
+from typing import NamedTuple
+
 from regimes.alerting.message import Message, delivery_id, pack
 from regimes.delivery.endpoints import Endpoint
 from regimes.delivery.kinds import traits
@@ -8,9 +10,20 @@ from regimes.events import EventBody
 from regimes.storage.base import NewDelivery
 
 
+class Letter(NamedTuple):
+    """What is sent, in words and as bytes; the same to however many endpoints."""
+
+    message: Message
+    packed: bytes
+
+    @classmethod
+    def of(cls, body: EventBody, message: Message) -> "Letter":
+        """Pack it."""
+        return cls(message, pack(body, message))
+
+
 def new_delivery(
-    body: EventBody,
-    message: Message,
+    letter: Letter,
     endpoint: Endpoint,
     *,
     now_ms: int,
@@ -21,6 +34,7 @@ def new_delivery(
 
     now_ms: real time, the outbox's clock. settings: how long it is worth sending. collapse_key: by default the event's id, so that a newer state replaces one that still waits.
     """
+    message = letter.message
     return NewDelivery(
         id=delivery_id(message.event_id, message.revision, endpoint.name, reminder=message.reminder),
         event_id=message.event_id,
@@ -30,6 +44,6 @@ def new_delivery(
         created_ms=now_ms,
         next_at_ms=now_ms,
         expires_at_ms=now_ms + traits(endpoint, settings).expiry_ms,
-        message=pack(body, message),
+        message=letter.packed,
         reminder=message.reminder,
     )

@@ -28,6 +28,8 @@ LATE_FROM_MS: Final = 60_000
 _IDLE_S: Final = 4.0
 """How long a worker sleeps when nothing is due: another process may have asked for a replay."""
 _SHORTEST_PAUSE_S: Final = 0.005
+_SOON_S: Final = 0.25
+"""Within it most tries end, and wake the worker, which then need not ask what is due next."""
 _AHEAD: Final = 4
 _MOST_UNDER_WAY: Final = 64
 """Deliveries an endpoint may have claimed and not settled."""
@@ -88,6 +90,8 @@ class EndpointWorker:
         self._closing = False
         self._senders = asyncio.Semaphore(channel.traits.workers)
         self._unsent = 0
+        self._is_full = False
+        """Whether more may be due than there was room for."""
         self.ids_under_way = set[str]() if under_way is None else under_way
         self.endpoint = channel.endpoint
         self.state = EndpointState(fingerprint=channel.endpoint.fingerprint)
@@ -142,12 +146,13 @@ class EndpointWorker:
                 except StorageError as error:
                     pause_s = self._patience.failed(error)
                 if pause_s > 0:
-                    await self._sleep(pause_s)
+                    await self._woken_within(pause_s)
 
     async def _start_due(self, sending: asyncio.TaskGroup) -> bool:
         """Claim and start what is due; whether there may be more of it right now."""
         now_ms = self._clock.now_ms()
         slots = self._slots(now_ms)
+        self._is_full = not slots
         if not slots or self._held_s(now_ms) > 0:
             return False
         due = await self._storage.claim(
@@ -159,7 +164,8 @@ class EndpointWorker:
                 self.ids_under_way.add(delivery.id)
                 self._unsent += 1
                 sending.create_task(self._deliver(delivery))
-        return len(due) == slots and self._slots(now_ms) > 0
+        self._is_full = len(due) == slots
+        return self._is_full and self._slots(now_ms) > 0
 
     def _slots(self, now_ms: int) -> int:
         """How many deliveries to claim: as many as may be sent now, and from a healthy receiver's backlog some more."""
@@ -184,17 +190,20 @@ class EndpointWorker:
         open_until_ms = self.state.breaker.open_until_ms
         if open_until_ms is not None and open_until_ms > now_ms:
             return min((open_until_ms - now_ms) / 1000, _IDLE_S)
+        if self._unsent and await self._woken_within(_SOON_S):
+            return 0.0
         if not self._slots(now_ms):
             return _IDLE_S
         due_ms = await self._storage.next_due_ms(self.endpoint.name)
         if due_ms is None:
             return _IDLE_S
-        return min(max((due_ms - now_ms) / 1000, _SHORTEST_PAUSE_S), _IDLE_S)
+        return min(max((due_ms - self._clock.now_ms()) / 1000, _SHORTEST_PAUSE_S), _IDLE_S)
 
-    async def _sleep(self, seconds: float) -> None:
+    async def _woken_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+        return self._wake.is_set()
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -215,7 +224,8 @@ class EndpointWorker:
             return tried
         finally:
             self._unsent -= 1
-            self._wake.set()
+            if self._is_full:
+                self._wake.set()
 
     async def _try(self, delivery: Delivery) -> Tried | None:
         """Send it; None to leave it: its lease runs out, and whoever may send then claims it anew."""

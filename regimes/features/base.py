@@ -142,10 +142,19 @@ class Feature(Protocol):
 
 @runtime_checkable
 class Condensable(Protocol):
-    """A feature whose snapshot grows with the liquidations of the last day."""
+    """A feature whose snapshot holds what comes again by itself: the liquidations of the last day, the present prices."""
 
     def gist(self) -> Snapshot:
-        """The snapshot without what those liquidations bring back, so that it stays small."""
+        """The snapshot without what stored liquidations and the next prices bring back, so that it stays small."""
+        ...
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A feature most of whose state stays as it is while nothing comes but Ticks that it answers with `NOTHING`."""
+
+    def passing(self) -> Snapshot:
+        """The parts of the snapshot that change even then."""
         ...
 
 

@@ -6,6 +6,7 @@ feature is put back to where it stood and goes on hour by hour: nothing is ever 
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -14,7 +15,7 @@ from regimes.events import Event
 from regimes.features.base import NOTHING, Feature, Output, Reading, Replayable, Snapshot
 from regimes.observations import Candle, Observation, Tick
 from regimes.timeframe import HOUR_MS
-from regimes.windows.inbox import Batch
+from regimes.windows.inbox import Batch, column
 
 FORESEEN_HOURS: Final = 24
 """So many hours are judged together: no more than every window has room for beyond its own length."""
@@ -36,8 +37,8 @@ class Hours:
         return Batch(
             rows=np.array([self._rows[bar.symbol] for bar in bars], dtype=np.int64),
             open_ms=np.array([bar.open_ms for bar in bars], dtype=np.int64),
-            close=np.array([bar.close for bar in bars], dtype=np.float64),
-            volume=np.array([bar.base_volume for bar in bars], dtype=np.float64),
+            close=column(bars, attrgetter("close")),
+            volume=column(bars, attrgetter("base_volume")),
             candles=bars,
         )
 

@@ -28,6 +28,8 @@ CATCH_UP_HOURS: Final = 48
 _NEVER: Final = -1
 
 
+Rows: TypeAlias = IntArray | slice
+"""Some symbols; all of them as a slice, which costs much less."""
 Standing: TypeAlias = tuple[Status, int | None, str | None]
 """Status, as_of_ms and detail of a reading."""
 
@@ -113,12 +115,16 @@ class HourlyFeature(ABC):
             self._told = self._deferred(np.arange(len(self._symbols)))
         return self._told
 
+    def passing(self) -> Snapshot:
+        """The time: all else follows from bars, and is told when a Tick moves it."""
+        return {"now_ms": self._now_ms}
+
     def snapshot(self) -> Snapshot:
         """All state; bars that wait for a Tick are stored first."""
         self._take_in()
         return {
+            **self.passing(),
             "symbols": list(self._symbols),
-            "now_ms": self._now_ms,
             "absent": list(self._absent),
             "arrays": {name: values.tobytes() for name, values in self._arrays.items()},
             "state": self._save(),
@@ -203,6 +209,10 @@ class HourlyFeature(ABC):
 
         return stand
 
+    def _at(self, rows: IntArray) -> Rows:
+        """These symbols, each once and in order, as an index."""
+        return slice(None) if len(rows) == len(self._symbols) else rows
+
     @property
     def _all_judged(self) -> bool:
         return bool((self._judged_ms != _NEVER).all())
@@ -244,8 +254,8 @@ class HourlyFeature(ABC):
 
     def _take(self, batch: Batch) -> None:
         new = self._store(batch)
-        rows = batch.rows[new]
-        np.maximum.at(self._newest_ms, rows, batch.open_ms[new])
+        rows, open_ms = (batch.rows, batch.open_ms) if new.all() else (batch.rows[new], batch.open_ms[new])
+        np.maximum.at(self._newest_ms, rows, open_ms)
         self._dirty[rows] = True
 
     def _catch_up(self) -> list[Event]:
@@ -254,10 +264,10 @@ class HourlyFeature(ABC):
         last = self._newest_ms[rows]
         first = np.maximum(self._judged_ms[rows] + HOUR_MS, last - (CATCH_UP_HOURS - 1) * HOUR_MS)
         first = np.minimum(first, last)
-        spans = set(zip(first.tolist(), last.tolist(), strict=True))
         events: list[Event] = []
-        for hour_ms in sorted({hour for low, high in spans for hour in range(low, high + 1, HOUR_MS)}):
-            at = rows[(first <= hour_ms) & (hour_ms <= last) & self._present(hour_ms)[rows]]
+        for hour_ms in _hours(first, last):
+            there = (first <= hour_ms) & (hour_ms <= last) & self._present(hour_ms)[rows]
+            at = rows if there.all() else rows[there]
             if at.size:
                 events += self._judge(at, hour_ms)
                 self._judged_ms[at] = hour_ms
@@ -270,6 +280,11 @@ class HourlyFeature(ABC):
 
     def _grow_old(self) -> list[Event]:
         """Notice symbols whose newest bar has become stale, expired, or fresh again."""
+        oldest_ms = int(self._judged_ms.min(initial=self._now_ms))
+        fresh_until_ms = oldest_ms + HOUR_MS + STALE_AFTER_MS
+        if oldest_ms != _NEVER and self._now_ms <= fresh_until_ms and not self._age.any():
+            self._next_age_ms = fresh_until_ms
+            return []
         since_close = self._now_ms - self._judged_ms - HOUR_MS
         age = np.where(since_close > STALE_AFTER_MS, _STALE, _FRESH)
         age[since_close > EXPIRED_AFTER_MS] = _EXPIRED
@@ -292,6 +307,14 @@ class HourlyFeature(ABC):
             if observation.symbol in {None, symbol}:
                 self._absent[row] = f"{observation.venue}: {observation.reason}"
                 self._untold[row] = self._judged_ms[row] == _NEVER or self._untold[row]
+
+
+def _hours(first: IntArray, last: IntArray) -> list[int]:
+    """Open times of the hours from each first to its last, oldest first."""
+    if first.min() == last.max():
+        return [int(last[0])]
+    spans = set(zip(first.tolist(), last.tolist(), strict=True))
+    return sorted({hour for low, high in spans for hour in range(low, high + 1, HOUR_MS)})
 
 
 def taken(values: npt.NDArray[Any], rows: IntArray) -> npt.NDArray[Any]:

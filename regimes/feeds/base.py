@@ -1,8 +1,9 @@
 """What a feed is, and the bounded queue between feeds and the engine."""
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, Protocol, runtime_checkable
 
 from regimes.observations import (
@@ -45,8 +46,8 @@ class BackPressure(Protocol):
 class TakesFrames(Protocol):
     """A sink that also wants the exchange's own text."""
 
-    def put_frame(self, observation: Observation, frame: str | bytes) -> None:
-        """Take one observation and the frame it came in; never raises, never blocks."""
+    def put_frame(self, found: Sequence[Observation], frame: str | bytes) -> None:
+        """Take all observations of one frame, and the frame; never raises, never blocks."""
         ...
 
 
@@ -67,6 +68,8 @@ _STATES: Final = (MarkPrice, OpenInterest, BookDepth)
 
 def _conflation_key(observation: Observation) -> ConflationKey | None:
     """Observations with the same key replace one another: only the latest state matters."""
+    if type(observation) is Liquidation:
+        return None
     if isinstance(observation, _STATES):
         return (type(observation).__name__, observation.venue, observation.symbol)
     if isinstance(observation, Candle) and not observation.closed:
@@ -104,7 +107,7 @@ class ObservationQueue:
         self.dropped: Counter[str] = Counter()
         self.conflated = 0
         self.pressure = False
-        self._items: OrderedDict[int | ConflationKey, Observation] = OrderedDict()
+        self._items: dict[int | ConflationKey, Observation] = {}
         self._serial = 0
         self._lost: dict[tuple[str, DataKind], tuple[int, int, int]] = {}
         self._wake = asyncio.Event()
@@ -115,17 +118,17 @@ class ObservationQueue:
         return len(self._items)
 
     def put(self, observation: Observation) -> None:
-        key = _conflation_key(observation)
-        if key is not None and key in self._items:
+        key, items = _conflation_key(observation), self._items
+        if key is not None and key in items:
             self.conflated += 1
-            self._items[key] = observation
-            self._items.move_to_end(key)
-        elif len(self._items) < 2 * self.capacity or isinstance(observation, FeedGap | Unavailable):
+            del items[key]
+            items[key] = observation
+        elif len(items) < 2 * self.capacity or isinstance(observation, FeedGap | Unavailable):
             self._serial += 1
-            self._items[self._serial if key is None else key] = observation
+            items[self._serial if key is None else key] = observation
         else:
             self._refuse(observation)
-        if not self.pressure and len(self._items) >= self.capacity:
+        if not self.pressure and len(items) >= self.capacity:
             self.pressure = True
             self._ease.clear()
         self._wake.set()
@@ -137,8 +140,11 @@ class ObservationQueue:
         while not self._items:
             self._wake.clear()
             await self._wake.wait()
-        count = min(limit, len(self._items))
-        taken = [self._items.popitem(last=False)[1] for _ in range(count)]
+        if len(self._items) <= limit:
+            taken = list(self._items.values())
+            self._items.clear()
+        else:
+            taken = [self._items.pop(key) for key in list(islice(self._items, limit))]
         if self.pressure and len(self._items) <= self.capacity // 2:
             self.pressure = False
             self._ease.set()

@@ -5,7 +5,7 @@ rest of a burst, and one frame that cannot be read ends its receive loop without
 they reach its handlers and passed on at once, and whatever a frame brings about stays inside the gate.
 """
 
-from collections import deque
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -31,8 +31,9 @@ CLOSED: Final = "closed"
 class Tap(Protocol):
     """Takes frames of one venue, synchronously. What it raises is counted as a poison frame."""
 
-    frame: str | bytes
-    """The text of the frame it is being given."""
+    def take(self, url: str, frame: str | bytes) -> bool:
+        """Take a frame as it came, if it looks as usual; False, and it comes again, decoded."""
+        ...
 
     def liquidation(self, url: str, frame: dict[str, Any]) -> None: ...
 
@@ -119,52 +120,57 @@ class Tapping:
 
 
 class Gate:
-    """Stands between a ccxt client's receive loop and the exchange's handlers; every message passes it.
+    """Stands in place of a ccxt client's receive loop, which makes a task for each message and ends at the first exception.
 
-    It lets nothing raise, as the loop would end at the first exception. And it can be held: then the loop rests, what
-    it had in hand waits here, aiohttp's buffer fills, and TCP holds the exchange back. Held for longer than two
-    keep-alives, the connection counts as dead, as its pongs are not read either.
+    It lets nothing raise. And it can be held: then it takes no message, aiohttp's buffer fills, and TCP holds the exchange
+    back. Held for longer than two keep-alives, the connection counts as dead, as its pongs are not read either.
     """
 
     def __init__(self, client: Any, exchange: Any) -> None:
-        self.held = False
         self._client = client
         self._exchange = exchange
-        self._receive = client.receive_loop
-        self._control = client.handle_message
-        self._resting = False
-        self._in_hand: deque[Any] = deque()
-        client.receive_loop = self._turn
-        client.handle_message = self._take
+        self._open = asyncio.Event()
+        self._open.set()
+        self._pumping: asyncio.Task[None] | None = None
+        client.receive_loop = self._begin
 
     def hold(self) -> None:
         """Let no further message through."""
-        self.held = True
+        self._open.clear()
 
     def release(self) -> None:
         """Go on where it was held."""
-        self.held = False
-        while self._in_hand and not self.held:
-            self._take(self._in_hand.popleft())
-        if self._resting and not self.held:
-            self._resting = False
-            self._client.asyncio_loop.call_soon(self._turn)
+        self._open.set()
 
-    def _turn(self) -> None:
-        self._resting = self.held
-        if not self.held:
-            self._receive()
+    def close(self) -> None:
+        """Let nothing through any more."""
+        if self._pumping is not None:
+            self._pumping.cancel()
 
-    def _take(self, message: Any) -> None:
-        if self.held:
-            self._in_hand.append(message)
-            return
+    def _begin(self) -> None:
+        self._pumping = asyncio.create_task(self._pump())
+
+    async def _pump(self) -> None:
+        """Take messages until the connection ends."""
+        client = self._client
+        receive = client.connection.receive
         try:
-            if message.type is _TEXT or message.type is _BINARY:
-                self._exchange.tap.frame = message.data
+            while not client.closed():
+                message = await receive()
+                if not self._open.is_set():
+                    await self._open.wait()
+                self.take(message)
+            client.on_close(1006)
+        except Exception as error:  # noqa: BLE001 - whatever ends the connection is said to who watches it
+            client.reject(error)
+
+    def take(self, message: Any) -> None:
+        """Take one message of the websocket, whatever it is."""
+        try:
+            if message.type is not _TEXT and message.type is not _BINARY:
+                self._client.handle_message(message)
+            elif not self._exchange.tap.take(self._client.url, message.data):
                 self._exchange.handle_message(self._client, _decode(message.data))
-            else:
-                self._control(message)
         except Exception as error:  # noqa: BLE001 - any frame, any defect: counted, shown, survived
             self._exchange.tap.poison(self._client.url, error, message.data)
 

@@ -142,6 +142,7 @@ class Connection:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
                 await self._client.close()
+        self._client.gate.close()
 
 
 def _heed_cancellation() -> None:

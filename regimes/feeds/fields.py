@@ -7,7 +7,7 @@ from regimes.errors import DataError
 
 Frame: TypeAlias = Mapping[str, Any]
 
-_HUGE: Final = 1e15
+HUGE: Final = 1e15
 POSITIVE: Final = 5e-324
 NOT_NEGATIVE: Final = 0.0
 _FRACTION: Final = -1.0
@@ -37,7 +37,7 @@ def decimal(record: Frame, field: str, where: str, least: float) -> float:
         except ValueError:
             pass
         else:
-            if least <= value < _HUGE:
+            if least <= value < HUGE:
                 return value
     raise DataError(f"{where}.{field} must be a decimal string {_RULES[least]} (got {shown(text)})")
 

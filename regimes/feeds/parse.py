@@ -47,7 +47,7 @@ def liquidation(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Liquidation
     price = fields.decimal(order, "ap", where, fields.NOT_NEGATIVE) or fields.decimal(
         order, "p", where, fields.POSITIVE
     )
-    return _liquidation(
+    return dollar_liquidation(
         fields.time_ms(order, "T", where),
         venue,
         symbol,
@@ -57,9 +57,10 @@ def liquidation(frame: Frame, *, venue: str, symbol_of: SymbolOf) -> Liquidation
     )
 
 
-def _liquidation(
+def dollar_liquidation(
     ts_ms: int, venue: str, symbol: str, closed: Side, price: float, quantity: float
 ) -> Liquidation | None:
+    """Put a forced order together, if its market is quoted in dollars."""
     if not in_dollars(symbol):
         return None
     usd = price * quantity
@@ -218,7 +219,7 @@ def bybit_liquidations(frame: Frame, *, symbol_of: SymbolOf) -> Sequence[Liquida
         if side not in ("Buy", "Sell"):
             raise DataError(f"{where}.S must be Buy or Sell (got {fields.shown(side)})")
         found.append(
-            _liquidation(
+            dollar_liquidation(
                 fields.time_ms(record, "T", where),
                 "bybit",
                 symbol_of(fields.name(record, "s", where)),
@@ -262,7 +263,7 @@ def _okx_detail(detail: Frame, symbol: str, contract_size: float) -> Liquidation
     moment = (
         int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 16 else text
     )
-    return _liquidation(
+    return dollar_liquidation(
         fields.time_ms({"ts": moment}, "ts", where),
         "okx",
         symbol,

@@ -1,13 +1,13 @@
 """What happens to each frame of one venue: read, counted, deduplicated, passed on; in the call that received it."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import structlog
 
 from regimes.clock import Clock
 from regimes.errors import DataError
-from regimes.feeds import parse
+from regimes.feeds import frames, parse
 from regimes.feeds.bars import BarAccount
 from regimes.feeds.connection import Connection
 from regimes.feeds.funding import FundingAccount
@@ -15,8 +15,9 @@ from regimes.feeds.gaps import GapTeller
 from regimes.feeds.line import Line
 from regimes.feeds.status import Meter
 from regimes.feeds.symbols import SymbolMap
-from regimes.observations import DataKind, Liquidation, Observation
+from regimes.observations import Candle, DataKind, Liquidation, MarkPrice, Observation
 
+Put: TypeAlias = Callable[[Sequence[Observation], str | bytes], None]
 _log = structlog.get_logger()
 
 _REMEMBER_S: Final = 120.0
@@ -60,7 +61,7 @@ class Receiver:
         venue: str,
         *,
         clock: Clock,
-        put: Callable[[Observation], None],
+        put: Put,
         bars: Mapping[str, BarAccount],
         funding: FundingAccount,
         liquidation_gaps: GapTeller,
@@ -68,9 +69,10 @@ class Receiver:
         self.symbols = SymbolMap({})
         self.wanted: frozenset[str] = frozenset()
         """Configured symbols this venue's mark prices are taken for."""
-        self.marks: dict[str, float] = {}
+        self.marks: dict[str, MarkPrice] = {}
+        """The newest of each symbol."""
         self.duplicates = 0
-        self.frame: str | bytes = ""
+        self._frame: str | bytes = ""
         self._venue = venue
         self._clock = clock
         self._put = put
@@ -78,14 +80,85 @@ class Receiver:
         self._funding = funding
         self._gaps = liquidation_gaps
         self._recent = Recent(clock.monotonic())
-        self._mark_ms: dict[str, int] = {}
         self._at: dict[str, tuple[Line, Connection]] = {}
 
     def register(self, url: str, line: Line, connection: Connection) -> None:
         """Frames from `url` belong to this connection from now on."""
         self._at[url] = (line, connection)
 
-    def _hear(self, url: str, kind: DataKind, event_ms: int | None, now: float) -> Meter:
+    def take(self, url: str, frame: str | bytes) -> bool:
+        """Take a frame as they usually look; False, and nothing done, for any other."""
+        self._frame = frame
+        try:
+            event_ms, found = frames.read(frame, self._venue, self.symbols.by_id, self._bars)
+        except frames.UNUSUAL:
+            return False
+        if isinstance(found, Candle):
+            self._formed(url, found, event_ms)
+        elif isinstance(found, list):
+            self._marked(url, found)
+        else:
+            self._liquidated(url, found, event_ms)
+        return True
+
+    def liquidation(self, url: str, frame: dict[str, Any]) -> None:
+        found = parse.liquidation(frame, venue=self._venue, symbol_of=self.symbols.symbol)
+        self._liquidated(url, found, parse.event_time(frame))
+
+    def candle(self, url: str, frame: dict[str, Any]) -> None:
+        found = parse.candle(frame, venue=self._venue, symbol_of=self.symbols.symbol)
+        self._formed(url, found, parse.event_time(frame))
+
+    def mark_prices(self, url: str, frames: list[Any]) -> None:
+        found = []
+        for frame in frames:
+            try:
+                found.append(self._read_mark(frame))
+            except DataError as error:
+                self.poison(url, error, frame)
+        self._marked(url, found)
+
+    def _read_mark(self, frame: Any) -> MarkPrice:
+        if not isinstance(frame, dict) or frame.get("e") != "markPriceUpdate":
+            raise DataError("markPriceUpdate: an array must hold mark prices only")
+        return parse.mark_price(frame, venue=self._venue, symbol_of=self.symbols.symbol)
+
+    def _liquidated(self, url: str, found: Liquidation | None, event_ms: int | None) -> None:
+        now = self._clock.monotonic()
+        meter = self._hear(url, "liquidation", event_ms, now)
+        if found is None:
+            meter.ignored += 1
+        elif self._recent.is_new(found, now):
+            self._put((found,), self._frame)
+        else:
+            self.duplicates += 1
+
+    def _formed(self, url: str, found: Candle, event_ms: int | None) -> None:
+        self._hear(url, "candle", event_ms, self._clock.monotonic())
+        bars = self._bars.get(found.timeframe)
+        if bars is None or not bars.wants(found):
+            self.duplicates += found.closed
+            return
+        if found.closed:
+            bars.delivered(found)
+        self._put((found,), self._frame)
+
+    def _marked(self, url: str, found: Sequence[MarkPrice]) -> None:
+        if not found:
+            return
+        self._hear(url, "mark_price", found[-1].ts_ms, self._clock.monotonic(), len(found))
+        newest, due_ms, news = self.marks, self._funding.next_ms, []
+        for mark in found:
+            symbol, next_ms = mark.symbol, mark.next_funding_ms
+            if symbol not in self.wanted or ((known := newest.get(symbol)) and mark.ts_ms <= known.ts_ms):
+                continue
+            newest[symbol] = mark
+            if next_ms is not None and next_ms != due_ms.get(symbol):
+                self._funding.announced(symbol, next_ms)
+            news.append(mark)
+        self._put(news, self._frame)
+
+    def _hear(self, url: str, kind: DataKind, event_ms: int | None, now: float, messages: int = 1) -> Meter:
         line, connection = self._at[url]
         meter = line.meters.get(kind)
         if meter is None:
@@ -93,52 +166,8 @@ class Receiver:
         connection.heard_at = now
         if not connection.delivered.is_set():
             connection.delivered.set()
-        meter.hear(now, event_ms)
+        meter.hear(now, event_ms, messages)
         return meter
-
-    def liquidation(self, url: str, frame: dict[str, Any]) -> None:
-        found = parse.liquidation(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        now = self._clock.monotonic()
-        meter = self._hear(url, "liquidation", parse.event_time(frame), now)
-        if found is None:
-            meter.ignored += 1
-        elif self._recent.is_new(found, now):
-            self._put(found)
-        else:
-            self.duplicates += 1
-
-    def candle(self, url: str, frame: dict[str, Any]) -> None:
-        found = parse.candle(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        self._hear(url, "candle", parse.event_time(frame), self._clock.monotonic())
-        bars = self._bars.get(found.timeframe)
-        if bars is None or not bars.wants(found):
-            self.duplicates += found.closed
-            return
-        if found.closed:
-            bars.delivered(found)
-        self._put(found)
-
-    def mark_prices(self, url: str, frames: list[Any]) -> None:
-        now = self._clock.monotonic()
-        for frame in frames:
-            try:
-                self._mark_price(url, frame, now)
-            except DataError as error:
-                self.poison(url, error, frame)
-
-    def _mark_price(self, url: str, frame: Any, now: float) -> None:
-        if not isinstance(frame, dict) or frame.get("e") != "markPriceUpdate":
-            raise DataError("markPriceUpdate: an array must hold mark prices only")
-        found = parse.mark_price(frame, venue=self._venue, symbol_of=self.symbols.symbol)
-        self._hear(url, "mark_price", found.ts_ms, now)
-        if found.symbol not in self.wanted or found.ts_ms <= self._mark_ms.get(found.symbol, 0):
-            return
-        self._mark_ms[found.symbol] = found.ts_ms
-        self.marks[found.symbol] = found.mark_price
-        next_ms = found.next_funding_ms
-        if next_ms is not None and next_ms != self._funding.next_ms.get(found.symbol):
-            self._funding.announced(found.symbol, next_ms)
-        self._put(found)
 
     def ignored(self, url: str, event: object) -> None:
         line, _ = self._at[url]

@@ -91,7 +91,7 @@ class Session:
         self._receiver = Receiver(
             venue.name,
             clock=clock,
-            put=self._put_frame,
+            put=self._put_all,
             bars=self._bars,
             funding=self._funding,
             liquidation_gaps=self._gaps["liquidation"],
@@ -127,20 +127,23 @@ class Session:
             if ("funding", symbol, "") in reach:
                 self._funding.seed(symbol, reach["funding", symbol, ""])
 
-    def _put_frame(self, observation: Observation) -> None:
+    def _put_all(self, found: Sequence[Observation], frame: str | bytes) -> None:
         """Pass on what a frame held, with the frame where it is wanted."""
-        if self._frames is None:
-            self._put(observation)
+        if self._frames is not None:
+            self._frames.put_frame(found, frame)
         else:
-            self._frames.put_frame(observation, self._receiver.frame)
-            self._hold_if_pressed()
+            for observation in found:
+                self._sink.put(observation)
+        if self._back is not None and self._back.pressure:
+            self._hold()
 
     def _put(self, observation: Observation) -> None:
         self._sink.put(observation)
-        self._hold_if_pressed()
+        if self._back is not None and self._back.pressure:
+            self._hold()
 
-    def _hold_if_pressed(self) -> None:
-        if self._back is not None and self._back.pressure and not self._held.is_set():
+    def _hold(self) -> None:
+        if not self._held.is_set():
             self._held.set()
             for line in self._lines:
                 line.hold()
@@ -246,7 +249,8 @@ class Session:
     async def _poll_open_interest(self) -> None:
         async def ask(symbol: str) -> int:
             row = await self._venue.rest.open_interest(self._ids[symbol])
-            mark = self._receiver.marks.get(symbol)
+            known = self._receiver.marks.get(symbol)
+            mark = None if known is None else known.mark_price
             found = parse.rest_open_interest(row, venue=self._venue.name, symbol=symbol, mark=mark)
             self._put(found)
             return found.ts_ms

@@ -39,9 +39,9 @@ class Meter:
         self.heard_at = 0.0
         self.event_ms: int | None = None
 
-    def hear(self, now: float, event_ms: int | None) -> None:
-        """Count a message. now: monotonic seconds. event_ms: the exchange's time of sending, if it said."""
-        self.messages += 1
+    def hear(self, now: float, event_ms: int | None, messages: int = 1) -> None:
+        """Count what came at once. now: monotonic seconds. event_ms: the exchange's time of sending, if it said."""
+        self.messages += messages
         self.heard_at = now
         self.event_ms = event_ms
 

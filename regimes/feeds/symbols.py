@@ -58,7 +58,8 @@ class SymbolMap:
 
     def __init__(self, ids: Mapping[str, str]) -> None:
         """ids: market id -> configured spelling, active markets only."""
-        self._symbol_by_id = dict(ids)
+        self.by_id = dict(ids)
+        """Symbols by market id: the venue's, and others that were named on the way."""
         self._id_by_symbol = {symbol: market_id for market_id, symbol in ids.items()}
 
     @classmethod
@@ -73,7 +74,7 @@ class SymbolMap:
         )
 
     def __len__(self) -> int:
-        return len(self._symbol_by_id)
+        return len(self.by_id)
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._id_by_symbol
@@ -89,11 +90,11 @@ class SymbolMap:
 
     def symbol(self, market_id: str) -> str:
         """The configured spelling; markets the venue did not list are named by their suffix and remembered."""
-        known = self._symbol_by_id.get(market_id)
+        known = self.by_id.get(market_id)
         if known is None:
             known = guess_symbol(market_id)
-            if len(market_id) <= _MAX_ID and len(self._symbol_by_id) < 10_000:
-                self._symbol_by_id[market_id] = known
+            if len(market_id) <= _MAX_ID and len(self.by_id) < 10_000:
+                self.by_id[market_id] = known
         return known
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 
 from regimes.features.base import Universe
+from regimes.features.pieces import Pieces
 from regimes.intake.faults import (
     EARLIEST_MS,
     LATEST_MS,
@@ -170,7 +171,8 @@ class Intake:
             return time_fault(ts_ms, self._horizon_ms)
         if self._now_ms is not None and ts_ms < self._now_ms - LIQUIDATION_AGE_MS:
             return Reason.TOO_OLD, moment(ts_ms), "a liquidation is at most 25 h old"
-        if order.closed not in _SIDES or not (is_named(order.venue) and is_named(order.symbol)):
+        known = order.symbol in self._symbols or is_named(order.symbol)
+        if order.closed not in _SIDES or not (known and is_named(order.venue)):
             words = repr((order.venue, order.symbol, order.closed))
             return Reason.MALFORMED, words, "a venue, a symbol, and the side that was closed: long or short"
         key = OrderKey(order.venue, order.symbol, order.closed, ts_ms, quantity, price)
@@ -308,7 +310,7 @@ class Intake:
         """What has been seen but for liquidations."""
         return {
             "now_ms": self._now_ms,
-            "grids": {key: grid.snapshot() for key, grid in self._grids.items()},
+            "grids": Pieces({key: grid.snapshot() for key, grid in self._grids.items()}),
             "states": self._newest_state,
         }
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from regimes.features.pieces import packed, unpacked
 from regimes.intake.faults import Fault, Reason, moment
 
 GRID_LIMIT: Final = 10_000
@@ -24,6 +25,7 @@ class GridMemory:
         self._newest_ms = 0
         self._bits = 0
         self._values: dict[int, tuple[float, ...]] = {}
+        self._piece: msgspec.Raw | None = None
 
     def admit(self, open_ms: int, values: tuple[float, ...]) -> Fault | None:
         """Take a bar that has not been seen yet; its first version stays."""
@@ -36,6 +38,7 @@ class GridMemory:
             if fault is not None:
                 return fault
             self._bits |= 1 << age
+        self._piece = None
         self._values[open_ms] = values
         if len(self._values) > VALUES_KEPT:
             del self._values[next(iter(self._values))]
@@ -58,16 +61,18 @@ class GridMemory:
             return Reason.DUPLICATE, moment(open_ms), "each closed bar or settlement counts once"
         return Reason.CONFLICT, f"{moment(open_ms)} {values}", f"the first version stays: {first}"
 
-    def snapshot(self) -> list[Any]:
+    def snapshot(self) -> msgspec.Raw:
         """Step, newest, bits as bytes, values."""
-        size = (self._bits.bit_length() + 7) // 8
-        values = [[open_ms, list(row)] for open_ms, row in self._values.items()]
-        return [self._step_ms, self._newest_ms, self._bits.to_bytes(size, "big"), values]
+        if self._piece is None:
+            size = (self._bits.bit_length() + 7) // 8
+            bits = self._bits.to_bytes(size, "big")
+            self._piece = packed([self._step_ms, self._newest_ms, bits, list(self._values.items())])
+        return self._piece
 
     @classmethod
-    def of(cls, snapshot: list[Any]) -> "GridMemory":
+    def of(cls, snapshot: msgspec.Raw | list[Any]) -> "GridMemory":
         """From a snapshot."""
-        step_ms, newest_ms, bits, values = snapshot
+        step_ms, newest_ms, bits, values = unpacked(snapshot)
         memory = cls(step_ms)
         memory._newest_ms, memory._bits = newest_ms, int.from_bytes(bits, "big")
         memory._values = {open_ms: tuple(row) for open_ms, row in values}

@@ -38,6 +38,8 @@ _LOGGED: Final = len(_RANGE) + len(_ABSOLUTE) + len(_SQUARE)
 _TREND: Final = slice(_LOGGED, _LOGGED + len(_SIGNED))
 _BASE_ROW: Final = _LOGGED + len(_SIGNED)
 _TREND_SCALE: Final = np.sqrt(np.array(_SIGNED, dtype=np.float64))[:, None]
+_HOURS_AROUND: Final = np.arange(-1, WEEK_HOURS + 1) % WEEK_HOURS
+_HOURS_AHEAD: Final = np.arange(WEEK_HOURS + HORIZON_HOURS + 1) % WEEK_HOURS
 _TINY: Final = 1e-9
 # An hour counts at most so many times its week's mean in the profile: one crash is not a habit.
 _PROFILE_CAP: Final = 5.0
@@ -93,16 +95,16 @@ class SeasonalVolatility:
         self._log_close = np.full(rows, np.nan)
         self._squares = np.full((HORIZON_HOURS, rows), np.nan)
         # What is large is kept in single precision: it is part of every snapshot.
-        self._season = np.repeat(profile[None].astype(np.float32), rows, axis=0)
-        self._share = np.empty((rows, WEEK_HOURS), dtype=np.float32)
-        self._log_ahead = np.empty((rows, WEEK_HOURS))
+        self._season = np.repeat(profile[:, None].astype(np.float32), rows, axis=1)
+        self._share = np.empty((WEEK_HOURS, rows), dtype=np.float32)
+        self._log_ahead = np.empty((WEEK_HOURS, rows))
         self._days = np.full((rows, YEAR_DAYS), np.nan, dtype=np.float32)
         self.year_p90 = np.full(rows, np.nan)
         """90th percentile of the row's 24 h realised variance over its last year; NaN before 90 days."""
         self._learn(np.arange(rows))
 
     def step(self, rows: IntArray, hour: int, bars: FloatArray) -> None:
-        """Take the closed bar of `hour` of these rows, each newer than the row's newest.
+        """Take the closed bar of `hour` of these rows, which ascend; each newer than the row's newest.
 
         bars: shape (4, len(rows)): open, high, low, close.
         """
@@ -157,12 +159,12 @@ class SeasonalVolatility:
 
     def log_season(self, hour: int) -> FloatArray:
         """Logarithm of the share of the mean variance that the 24 hours after `hour` usually have."""
-        ahead: FloatArray = self._log_ahead[:, hour_of_week(hour)]
+        ahead: FloatArray = self._log_ahead[hour_of_week(hour)]
         return ahead
 
     def profile(self) -> FloatArray:
         """The weekly profile of each row, shape (168, rows), mean 1."""
-        return self._share.T.astype(np.float64)
+        return self._share.astype(np.float64)
 
     def snapshot(self) -> dict[str, bytes]:
         """All arrays, as bytes, but for what follows from the others."""
@@ -192,55 +194,60 @@ class SeasonalVolatility:
             self._squares[np.arange(hour - missed, hour) % HORIZON_HOURS, row] = np.nan
 
     def _observe_season(self, at: slice | IntArray, week: int, variance: FloatArray) -> None:
-        base = self.means[_BASE_ROW, at]
+        base, season = self.means[_BASE_ROW, at], self._season[week, at]
         usable = (base > 0) & (self.n[at] > _PROFILE_AFTER_HOURS)
         share = np.minimum(variance / np.where(usable, base, 1.0), _PROFILE_CAP)
-        self._season[at, week] += np.where(usable, _PROFILE_RATE, 0.0) * (share - self._season[at, week])
+        self._season[week, at] = season + np.where(usable, _PROFILE_RATE, 0.0) * (share - season)
 
     def _observe(self, at: slice | IntArray, week: int, move: FloatArray, variance: FloatArray) -> None:
-        share = self._share[at, week].astype(np.float64)
+        share = self._share[week, at].astype(np.float64)
         root = np.sqrt(share)
         size = np.abs(move) / root
         signed = move / np.maximum(root, _QUIET_FLOOR**0.5)
-        seen = np.stack((variance / share, size, size * size, signed, variance))[_KIND]
-        weight, means = self._weight[:, at], self.means[:, at]
-        there = ~np.isnan(seen)
-        if not there.all():
+        seen = np.stack((variance / share, size, size * size, signed, variance))
+        missing = np.isnan(seen)
+        seen, weight, means = seen[_KIND], self._weight[:, at], self.means[:, at]
+        if missing.any():
+            there = ~missing[_KIND]
             rate = np.where(there, _RATE, 0.0)
             weight += rate * (1.0 - weight)
             means += rate / np.where(weight > 0, weight, 1.0) * (np.where(there, seen, 0.0) - means)
         else:
-            weight += _RATE * (1.0 - weight)
-            means += _RATE / weight * (seen - means)
-        self._weight[:, at], self.means[:, at] = weight, means
+            # In place, term by term: this is the largest step of an hour.
+            change = np.subtract(1.0, weight)
+            change *= _RATE
+            weight += change
+            np.divide(_RATE, weight, out=change)
+            seen -= means
+            change *= seen
+            means += change
+        if not isinstance(at, slice):
+            self._weight[:, at], self.means[:, at] = weight, means
 
     def _learn(self, rows: IntArray) -> None:
         """Take the profile of these rows from what was seen, smoothed over the hours beside each."""
-        raw = self._season[rows].astype(np.float64)
-        smooth = 0.25 * np.roll(raw, 1, axis=1) + 0.5 * raw + 0.25 * np.roll(raw, -1, axis=1)
-        self._share[rows] = smooth / smooth.mean(axis=1, keepdims=True)
+        raw = np.ascontiguousarray(self._season[:, rows].T, dtype=np.float64)
+        around = raw[:, _HOURS_AROUND]
+        smooth = 0.25 * around[:, :-2] + 0.5 * raw + 0.25 * around[:, 2:]
+        self._share[:, rows] = (smooth / (smooth.sum(axis=1, keepdims=True) / WEEK_HOURS)).T
         self._look_ahead(rows)
 
     def _look_ahead(self, rows: IntArray) -> None:
         """Sum each hour's next day of the profile."""
-        share = self._share[rows].astype(np.float64)
-        ahead = np.cumsum(np.concatenate((share, share[:, : HORIZON_HOURS + 1]), axis=1), axis=1)
-        self._log_ahead[rows] = np.log(
-            (ahead[:, HORIZON_HOURS : HORIZON_HOURS + WEEK_HOURS] - ahead[:, :WEEK_HOURS]) / HORIZON_HOURS
-        )
+        share = self._share[:, rows][_HOURS_AHEAD].astype(np.float64)
+        ahead = share.cumsum(axis=0)
+        self._log_ahead[:, rows] = np.log((ahead[HORIZON_HOURS:-1] - ahead[:WEEK_HOURS]) / HORIZON_HOURS)
 
     def _remember_day(self, rows: IntArray, hour: int) -> None:
         """Put this day's variance into the row's year, in the place of the day a year ago."""
-        squares = self._squares[:, rows]
-        missing = np.isnan(squares)
-        known = HORIZON_HOURS - np.count_nonzero(missing, axis=0) >= MIN_DAY_HOURS
-        day = np.where(missing, 0.0, squares).sum(axis=0)
-        self._days[rows, hour // HORIZON_HOURS % YEAR_DAYS] = np.where(known, day, np.nan)
+        variance, count = self.day_variance()
+        day = np.where(count >= MIN_DAY_HOURS, variance, np.nan)
+        self._days[rows, hour // HORIZON_HOURS % YEAR_DAYS] = day[rows]
 
     def _look_at_year(self, rows: IntArray) -> None:
         """Take the 90th percentile of each row's year."""
-        year = np.sort(self._days[rows].astype(np.float64), axis=1)
-        count = np.count_nonzero(~np.isnan(year), axis=1)
+        year = np.sort(self._days[rows], axis=1)
+        count = YEAR_DAYS - np.isnan(year).sum(axis=1)
         place = np.maximum(np.ceil(0.9 * count).astype(np.int64) - 1, 0)
         p90 = year[np.arange(len(rows)), place]
         self.year_p90[rows] = np.where(count >= MIN_YEAR_DAYS, p90, np.nan)

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from regimes.maths.stats import FloatArray, IntArray
+from regimes.maths.stats import FloatArray, IntArray, reached
 
 # A state is left downwards once the score is so far below its threshold (logarithm of volatility), and a day old.
 LEAVE_BELOW: Final = 0.33
@@ -27,9 +27,8 @@ def next_level(
 
     scores: one a row; NaN keeps the level. age_hours: hours since each row's level last changed.
     """
-    bounds = np.array(thresholds)[:, None]
-    enter = np.sum(scores >= bounds, axis=0, dtype=np.int64)
-    hold = np.sum(scores >= bounds - LEAVE_BELOW, axis=0, dtype=np.int64)
+    enter = reached(scores, thresholds)
+    hold = reached(scores, [bound - LEAVE_BELOW for bound in thresholds])
     rises = (enter > level) & (age_hours >= RISE_AFTER_HOURS)
     falls = (hold < level) & (age_hours >= STAY_HOURS) & ~np.isnan(scores)
     return np.where(rises, enter, np.where(falls, hold, level))

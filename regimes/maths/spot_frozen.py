@@ -20,9 +20,3 @@ LOG_VOLUME_SEASON: Final = (
     -0.12, -0.119,
 )
 """Median of log volume less its week's mean, by hour of the week from Monday 00:00 UTC; mean 0."""
-
-PERSISTENCE_TIMEFRAMES: Final = ("1h", "4h", "1d", "1w")
-PERSISTENCE: Final = (
-    -0.1275, 0.11, -0.1415, 0.4497, 0.6434, 0.0481, -2.6946, 0.6742, 0.5069, 1.3461, 1.7288, 0.1699,
-)
-"""Weights of `regimes.maths.spot_regime.persistence_terms`; see bench/signals/regimes.py for how they are fitted."""

@@ -3,6 +3,7 @@
 States are numbers so that many symbols are worked on at once: 1 ignition, -1 cooling, 0 neutral.
 """
 
+from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -29,7 +30,8 @@ def volume_z(volume: FloatArray) -> FloatArray:
     volume: shape (rows, n), any unit. Bars without volume are left out; NaN when the newest is one of them,
     when fewer than MIN_VOLUME_BARS are left, or when all are alike.
     """
-    logs = np.log(np.where(volume > 0, volume, np.nan))
+    traded = volume > 0
+    logs = np.log(volume if traded.all() else np.where(traded, volume, np.nan))
     mean, std, count = mean_and_std(logs)
     return np.where(count >= MIN_VOLUME_BARS, z_score(logs[:, -1], mean, std), np.nan)
 
@@ -39,9 +41,15 @@ def usual_volume(end_ms: int, step_ms: int, bars: int) -> FloatArray:
 
     end_ms: open time of the newest. Pooled over symbols, fitted before 2025-02.
     """
-    first = (end_ms - (bars - 1) * step_ms) // HOUR_MS
-    hours = (first - _MONDAY_HOUR + np.arange(bars * step_ms // HOUR_MS)) % len(_SEASON)
+    first = (end_ms - (bars - 1) * step_ms) // HOUR_MS - _MONDAY_HOUR
+    return _usual_from(first % len(_SEASON), step_ms // HOUR_MS, bars)
+
+
+@cache
+def _usual_from(hour_of_week: int, bar_hours: int, bars: int) -> FloatArray:
+    hours = (hour_of_week + np.arange(bars * bar_hours)) % len(_SEASON)
     usual: FloatArray = _SEASON[hours].reshape(bars, -1).mean(axis=1)
+    usual.flags.writeable = False
     return usual
 
 
@@ -73,7 +81,7 @@ def next_states(
     enters, stays = (
         (heat >= heat_bounds[bound]) & (size >= price_z_bounds[bound]) for bound in range(len(heat_bounds))
     )
-    side = np.sign(np.nan_to_num(price_z)).astype(np.int64)
+    side = (price_z > 0).astype(np.int64) - (price_z < 0)
     states = np.where(enters, side, NEUTRAL)
     for bar, kept in enumerate(stays & ~enters):
         if kept.any():
@@ -103,30 +111,39 @@ def consensus(states: IntArray, known: BoolArray) -> tuple[IntArray, IntArray, I
     states, known: shape (timeframes, rows), shortest timeframe first. Of states that are equally common the
     one of the longest timeframe that is not neutral wins. Rows with nothing known are neutral with 0 of 0.
     """
-    seen = np.where(known, states, NEUTRAL)
-    up, down = (seen == IGNITION).sum(axis=0), (seen == COOLING).sum(axis=0)
-    count = known.sum(axis=0)
-    most = np.maximum(np.maximum(up, down), count - up - down)
-    primary = np.where((up == most) & (up > 0), IGNITION, NEUTRAL)
-    primary = np.where((down == most) & (down > 0), COOLING, primary)
-    tied = np.flatnonzero((up == down) & (up == most) & (up > 0))
-    longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
-    primary[tied] = seen[longest, tied]
+    if known.all():
+        seen, count = states, np.full(states.shape[1], len(states), dtype=np.int64)
+    else:
+        seen, count = np.where(known, states, NEUTRAL), known.sum(axis=0)
+    balance, sided = seen.sum(axis=0), np.abs(seen).sum(axis=0)
+    # So many are on the one side of the two that has more.
+    more = (sided + np.abs(balance)) // 2
+    most = np.maximum(more, count - sided)
+    turned = (more == most) & (sided > 0)
+    primary = np.where(turned, np.sign(balance), NEUTRAL)
+    tied = np.flatnonzero(turned & (balance == 0))
+    if tied.size:
+        longest = len(seen) - 1 - (seen[::-1, tied] != NEUTRAL).argmax(axis=0)
+        primary[tied] = seen[longest, tied]
     return primary, most, count
 
 
-def persistence_terms(states: IntArray, primary: IntArray, age_hours: FloatArray) -> FloatArray:
-    """What the chance that a primary regime lasts rests on; shape (2 * (timeframes + 2), rows).
+def agreement(states: IntArray, primary: IntArray) -> IntArray:
+    """Which timeframes agree with the primary regime, shape (rows,): a bit for each, and one more if it is neutral.
 
-    states: shape (timeframes, rows), all known. primary: of each row. age_hours: since it was entered. Terms are
-    one, whether each timeframe agrees, and log(1 + age): once for neutral regimes, once for the others.
+    states: shape (timeframes, rows), all known, shortest timeframe first. primary: shape (rows,).
     """
-    own = np.concatenate((np.ones((1, len(primary))), states == primary, np.log1p(age_hours)[None]))
-    neutral = primary == NEUTRAL
-    return np.concatenate((own * neutral, own * ~neutral))
+    bits = np.concatenate((states == primary, [primary == NEUTRAL]))
+    return np.asarray((1 << np.arange(len(bits))) @ bits)
 
 
-def persistence(terms: FloatArray, weights: FloatArray) -> FloatArray:
-    """Probability that the primary regime is the same 24 hours on: a logistic model; NaN where a term is."""
-    score: FloatArray = (terms * weights[:, None]).sum(axis=0)
+def persistence(agreeing: IntArray, age_hours: FloatArray, weights: FloatArray) -> FloatArray:
+    """Probability that the primary regime is the same 24 hours on, of any shape: a logistic model.
+
+    agreeing: as `agreement` says. age_hours: since the regime was entered. weights: one for each agreement, then
+    what log(1 + age) counts for in regimes that are not neutral, and in neutral ones.
+    """
+    cells = len(weights) - 2
+    slope = weights[np.where(agreeing < cells // 2, cells, cells + 1)]
+    score: FloatArray = weights[agreeing] + slope * np.log1p(age_hours)
     return 1.0 / (1.0 + np.exp(-score))

@@ -4,7 +4,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from regimes.maths.stats import FloatArray, IntArray, sum_and_count
+from regimes.maths.stats import FloatArray, IntArray, divide, reached, sum_and_count
 
 ClassifyBy: TypeAlias = Literal["absolute", "ratio", "both"]
 HOURS_A_DAY: Final = 24
@@ -39,14 +39,18 @@ def baseline_30d(squared_returns: FloatArray) -> tuple[FloatArray, IntArray]:
     when there is none.
     """
     total, count = sum_and_count(squared_returns[:, -BASELINE_HOURS:])
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return np.sqrt(HOURS_A_DAY * mean), count
+    return baseline(total, count), count
+
+
+def baseline(total: FloatArray, count: IntArray) -> FloatArray:
+    """Root of the mean daily variance, from the sum of squared hourly returns and how many there are."""
+    found: FloatArray = np.sqrt(HOURS_A_DAY * divide(total, count))
+    return found
 
 
 def ratio(volatility: FloatArray, baseline: FloatArray) -> FloatArray:
     """Volatility over its baseline; NaN where the baseline is zero or missing."""
-    usable = baseline > 0
-    return np.where(usable, volatility / np.where(usable, baseline, 1.0), np.nan)
+    return divide(volatility, baseline)
 
 
 def levels(
@@ -63,14 +67,8 @@ def levels(
     absolute: ascending thresholds of volatility. relative: of its ratio to the baseline. `both` takes the
     lower of the two counts. A value that is missing reaches none.
     """
-    by_absolute = _reached(volatility, absolute, factor)
-    by_ratio = _reached(ratios, relative, factor)
+    by_absolute = reached(volatility, [bound * factor for bound in absolute])
+    by_ratio = reached(ratios, [bound * factor for bound in relative])
     if classify_by == "absolute":
         return by_absolute
     return by_ratio if classify_by == "ratio" else np.minimum(by_absolute, by_ratio)
-
-
-def _reached(values: FloatArray, thresholds: tuple[float, ...], factor: float) -> IntArray:
-    bounds = np.array(thresholds) * factor
-    reached: IntArray = np.sum(values[:, None] >= bounds, axis=-1, dtype=np.int64)
-    return reached

@@ -34,7 +34,7 @@ from regimes.pipeline.tidy import keep_tidy, tidy
 from regimes.pipeline.timed import TimedSink
 from regimes.timeframe import known_at_ms
 
-BATCH: Final = 500
+BATCH: Final = 200
 SHORTEST_PAUSE_S: Final = 0.02
 OnReading: TypeAlias = Callable[[Reading], None]
 OnEvent: TypeAlias = Callable[[Event], None]

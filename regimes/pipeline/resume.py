@@ -9,7 +9,7 @@ from regimes.engine import Engine
 from regimes.errors import DataError
 from regimes.events import Event, EventType
 from regimes.observations import Liquidation, Tick
-from regimes.pipeline.states import GIST, WHOLE
+from regimes.pipeline.states import gist_of, whole_of
 from regimes.timeframe import DAY_MS
 
 LATE_MS: Final = 10_000
@@ -48,7 +48,7 @@ class Resume:
 
     def is_news(self, event: Event) -> bool:
         """Whether an event of the history was never told: liquidations are stored, and no state was ever."""
-        told = self.goes_on or WHOLE in self._state
+        told = self.goes_on or bool(whole_of(self._state))
         return not told and bool(self.liquidations) and event.type is EventType.LIQUIDATION_CASCADE
 
     async def into(self, engine: Engine, now_ms: int) -> int | None:
@@ -70,10 +70,11 @@ class Resume:
         return max([engine.now_ms, *watched[-1:]])
 
     def _restored(self, engine: Engine) -> bool:
-        if WHOLE not in self._state:
+        whole = whole_of(self._state)
+        if not whole:
             return False
         try:
-            engine.restore(self._state[WHOLE])
+            engine.restore_parts(whole)
         except DataError as error:
             _log.warning("snapshot_not_used", error=str(error))
             return False
@@ -87,8 +88,7 @@ class Resume:
         engine.step(Tick(now_ms))
         for liquidation in liquidations:
             engine.step(liquidation)
-        parts = {name.removeprefix(GIST): part for name, part in self._state.items() if name.startswith(GIST)}
         try:
-            engine.restore_gist(parts)
+            engine.restore_parts(gist_of(self._state))
         except DataError as error:
             _log.warning("gist_not_used", error=str(error))

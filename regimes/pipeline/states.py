@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from regimes.engine import Engine
+from regimes.engine import HEADER, Engine
 
 WHOLE: Final = "engine"
-"""Name of the engine's whole snapshot among the stored states; written every minute."""
+"""Name of the header of the engine's whole snapshot among the stored states, and what the names of its parts begin with.
+
+It is written every minute.
+"""
 GIST: Final = "gist/"
 """What the names of the parts of the engine's gist begin with; they are written with each event."""
 
@@ -27,12 +30,28 @@ class States:
         now, engine = dict(self._others()), self._engine()
         if engine is not None:
             now |= {GIST + name: part for name, part in engine.gist().items()}
-        self._offered = now
-        changed = {name: part for name, part in now.items() if self._stored.get(name) != part}
         if engine is not None and whole:
-            changed[WHOLE] = engine.snapshot()
-        return changed
+            now |= {_in_whole(name): part for name, part in engine.whole().items()}
+        self._offered = now
+        return {name: part for name, part in now.items() if self._stored.get(name) != part}
 
     def stored(self) -> None:
         """What was last taken is on disk."""
         self._stored.update(self._offered)
+
+
+def whole_of(state: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The parts of the whole snapshot among stored states; empty where there is none."""
+    parts = {
+        name.removeprefix(f"{WHOLE}/"): part for name, part in state.items() if name.startswith(f"{WHOLE}/")
+    }
+    return {HEADER: state[WHOLE], **parts} if WHOLE in state else {}
+
+
+def gist_of(state: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The parts of the gist among stored states."""
+    return {name.removeprefix(GIST): part for name, part in state.items() if name.startswith(GIST)}
+
+
+def _in_whole(name: str) -> str:
+    return WHOLE if name == HEADER else f"{WHOLE}/{name}"

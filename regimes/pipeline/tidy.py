@@ -7,23 +7,28 @@ from contextlib import suppress
 from typing import Final
 
 _PAUSE_S: Final = 60.0
+_YOUNG: Final = (700, 10)
+_NEVER: Final = 1 << 30
 
 
 def tidy() -> None:
     """After the history is in: collect garbage once more, give memory back, exempt the rest from later collections.
 
     What the program holds by then (code, markets, windows) lives as long as it does. Walking it again and again would
-    stop the event loop for a tenth of a second with hundreds of symbols.
+    stop the event loop for a tenth of a second with hundreds of symbols. What has come since and has grown old is
+    walked by `keep_tidy` alone: by itself Python would do so every few seconds, and best of all amid an alert.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_YOUNG, _NEVER)
     _give_back()
 
 
 async def keep_tidy() -> None:
-    """Give back every minute what threads and bursts have left behind: an arena each, of some ten megabytes."""
+    """Collect garbage every minute, and give back what threads and bursts have left behind: an arena each, of some ten megabytes."""
     while True:
         await asyncio.sleep(_PAUSE_S)
+        gc.collect()
         await asyncio.to_thread(_give_back)
 
 

@@ -1,6 +1,6 @@
 """Time goes before data: a Tick enters the queue before any datum that would be ahead of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from regimes.clock import Clock
@@ -38,21 +38,23 @@ class TimedSink:
         self._ticked_ms: int | None = None
 
     def put(self, observation: Observation) -> None:
-        self._enter(observation, None)
+        self.put_frame((observation,), None)
 
-    def put_frame(self, observation: Observation, frame: str | bytes) -> None:
-        """Take one observation and the exchange's own text."""
-        self._enter(observation, frame)
-
-    def _enter(self, observation: Observation, frame: str | bytes | None) -> None:
+    def put_frame(self, found: Sequence[Observation], frame: str | bytes | None) -> None:
+        """Take observations and the exchange's own text, if they came in one."""
         if self._ticked_ms is None:
-            if isinstance(observation, Liquidation):
-                self._on_waiting(observation)
+            self._wait(found)
         elif self._clock.now_ms() - self._ticked_ms >= FARTHEST_MS:
             self.tick()
-        if self._recorder is not None:
-            self._recorder.seen(observation, frame)
-        self._queue.put(observation)
+        for observation in found:
+            if self._recorder is not None:
+                self._recorder.seen(observation, frame)
+            self._queue.put(observation)
+
+    def _wait(self, found: Sequence[Observation]) -> None:
+        for observation in found:
+            if isinstance(observation, Liquidation):
+                self._on_waiting(observation)
 
     def tick(self) -> None:
         """Put the present moment into the queue; time never goes back in it."""

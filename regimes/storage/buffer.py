@@ -11,7 +11,8 @@ from regimes.storage.base import ReadingRow
 from regimes.storage.changes import AddRows
 
 Item: TypeAlias = Liquidation | ReadingRow
-BATCH_ROWS: Final = 5_000
+BATCH_ROWS: Final = 1_000
+"""Whatever else is to be written waits no longer than these take."""
 
 
 class Buffer:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from regimes.errors import StorageError
-from regimes.storage import migrate
+from regimes.storage import migrate, servers
 from regimes.storage.postgres import PostgresStorage
 
 MAGIC: Final = b"PGDMP"
@@ -149,8 +149,7 @@ def variables_of(url: str) -> dict[str, str]:
     """A DB_URL as the variables that PostgreSQL's tools read: unlike arguments, nobody else can see them."""
     parts = urlsplit(url)
     given = {
-        "host": parts.hostname or "",
-        "port": str(parts.port or ""),
+        **_address(url),
         "user": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
         "dbname": unquote(parts.path.strip("/")),
@@ -159,6 +158,18 @@ def variables_of(url: str) -> dict[str, str]:
     found = {_VARIABLES[name]: value for name, value in given.items() if name in _VARIABLES and value}
     asked = [f"-c {name}={_escaped(value)}" for name, value in given.items() if name not in _VARIABLES]
     return {**found, **({"PGOPTIONS": " ".join(asked)} if asked else {}), "PGAPPNAME": "regimes backup"}
+
+
+def _address(url: str) -> Mapping[str, str]:
+    found = servers.target(url)
+    if len(found.servers) == 1:
+        parts = urlsplit(url)
+        return {"host": parts.hostname or "", "port": str(parts.port or "")}
+    return {
+        "host": ",".join(host.strip("[]") for host, _ in found.servers),
+        "port": ",".join(str(port) for _, port in found.servers),
+        "target_session_attrs": found.attributes,
+    }
 
 
 async def _version(connection: Any, present: set[str]) -> int:

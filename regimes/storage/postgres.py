@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Final
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from regimes.errors import ConfigError, DataError, StorageError
+from regimes.errors import DataError, StorageError
+from regimes.storage import servers
 from regimes.storage.base import StorageAwayError
 from regimes.storage.database import Database
 from regimes.storage.migrate import Migration
+from regimes.storage.servers import Way
 from regimes.storage.session import Row, Session, Value, numbered
 from regimes.storage.sole import SoleSession
 from regimes.storage.store import ResultT, Work
@@ -68,7 +69,7 @@ class PostgresStorage(Database):
         migrations: Sequence[Migration] | None = None,
         alone: bool = False,
     ) -> None:
-        super().__init__(_place(url), migrations)
+        super().__init__(servers.target(url).place, migrations)
         self._url = url
         self._timeout_s = timeout_s
         self._pool: Any = None
@@ -78,8 +79,9 @@ class PostgresStorage(Database):
         self.abandon()
         try:
             if self._sole is not None:
-                await self._sole.take(self.place)
-            self._pool = await self._connect()
+                self._pool = await self._connect(await self._sole.take(self.place))
+            else:
+                _, self._pool = await servers.first(self._url, self._connect)
             await self.upgrade()
         except BaseException as error:
             self.abandon()
@@ -87,13 +89,14 @@ class PostgresStorage(Database):
                 raise self._explain(error) from None
             raise
 
-    async def _connect(self) -> Any:
+    async def _connect(self, way: Way) -> Any:
         pool = asyncpg.create_pool(
-            self._url,
+            **way,
             min_size=1,
             max_size=POOL_SIZE,
             timeout=self._timeout_s,
             reset=_keep_as_is,
+            init=_any_will_do if self._sole is None else self._sole.check,
             server_settings={"application_name": "regimes"},
         )
         try:
@@ -142,7 +145,9 @@ class PostgresStorage(Database):
     async def connected(self) -> AsyncIterator[Any]:
         """A connection for a moment, the schema left as it is. Raises StorageError."""
         try:
-            connection = await asyncpg.connect(self._url, timeout=self._timeout_s)
+            _, connection = await servers.first(
+                self._url, lambda way: asyncpg.connect(**way, timeout=self._timeout_s)
+            )
             try:
                 yield connection
             finally:
@@ -209,6 +214,8 @@ class PostgresStorage(Database):
             return StorageError(f"{self.place} cannot be connected to as DB_URL asks: check its parameters")
         if isinstance(error, ValueError) or state.startswith(_BAD_VALUE):
             return DataError(f"{self.place} takes no such value ({kind})")
+        if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+            return StorageAwayError(f"{self.place} has no server that takes writes now: promote one ({kind})")
         if not state:
             return StorageAwayError(
                 f"{self.place} cannot be reached: start it, or correct host and port in DB_URL ({kind})"
@@ -219,21 +226,9 @@ class PostgresStorage(Database):
         return StorageError(f"{self.place} reports SQLSTATE {state} ({kind})")
 
 
+async def _any_will_do(_connection: Any) -> None:
+    """Who shares the database with others holds no lock that each connection must lead to."""
+
+
 async def _keep_as_is(_connection: Any) -> None:
     """Our transactions leave nothing behind that a connection had to be cleaned of."""
-
-
-def _place(url: str) -> str:
-    """Name the database without its credentials. Raises ConfigError, whose text has none either."""
-    try:
-        parts = urlsplit(url)
-        socket = parse_qs(parts.query).get("host", ["localhost"])[0]
-        where, name = f"{parts.hostname or socket}:{parts.port or 5432}", parts.path.strip("/")
-    except ValueError:
-        where, name = "", ""
-    if not name:
-        raise ConfigError(
-            "DB_URL must be postgresql://user:password@host:port/database, "
-            "with special characters of user and password percent-encoded"
-        )
-    return f"PostgreSQL database {name} at {where}"

@@ -12,8 +12,8 @@ class StorageSettings(BaseModel):
 
     url: SecretStr = Field(
         default=SecretStr("sqlite:///local.db"),
-        description="Database: sqlite:///file.db, sqlite:////absolute/file.db or postgresql://user:password@host/database "
-        "(DB_URL).",
+        description="Database: sqlite:///file.db, sqlite:////absolute/file.db or postgresql://user:password@host/database, "
+        "of several servers @one,two/database (DB_URL).",
     )
     spool: Path = Field(
         default=Path(".regimes/spool.db"),

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from regimes.storage.base import StorageTakenError
+from regimes.storage import servers
+from regimes.storage.base import StorageAwayError, StorageTakenError
+from regimes.storage.servers import Way
 
 PATIENCE_S: Final = 5.0
 """How long another holder is waited for: one that was just killed or is closing lets go within it."""
@@ -37,6 +39,7 @@ _SETTINGS: Final = (
     "JOIN pg_settings USING (name)"
 )
 _ME: Final = "SELECT pg_backend_pid(), backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_IS_HERE: Final = "SELECT true FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
 
 
 class SoleFile:
@@ -76,6 +79,7 @@ class SoleSession:
         self._url = url
         self._timeout_s = timeout_s
         self._connection: Any = None
+        self._session: tuple[Any, ...] = ()
         self._mine: set[tuple[Any, ...]] = set()
         """Sessions that held it for us: one whose end the server has not noticed is ended by us."""
 
@@ -84,19 +88,22 @@ class SoleSession:
         """Whether the connection stands, as far as this side knows."""
         return self._connection is not None and not self._connection.is_closed()
 
-    async def take(self, place: str) -> None:
-        """Hold it. Raises what asyncpg does, and StorageTakenError where another holds it."""
+    async def take(self, place: str) -> Way:
+        """Hold it; the way to the server that it is held on. Raises what asyncpg does, and StorageTakenError where another holds it."""
         self.drop()
-        application = {"application_name": "regimes"}
-        self._connection = await asyncpg.connect(
-            self._url, timeout=self._timeout_s, server_settings=application
-        )
+        way, self._connection = await servers.first(self._url, self._dial)
         try:
             async with asyncio.timeout(self._timeout_s + PATIENCE_S):
                 await self._lock(self._connection, place)
         except BaseException:
             self.drop()
             raise
+        return way
+
+    async def check(self, connection: Any) -> None:
+        """Raises StorageAwayError where a connection leads elsewhere: an address has moved to another server."""
+        if not await connection.fetchval(_IS_HERE, *self._session):
+            raise StorageAwayError("the server changed behind its address: it is connected to anew")
 
     async def ask(self) -> None:
         """Whether the server still knows the connection; raises what asyncpg does."""
@@ -114,7 +121,12 @@ class SoleSession:
         if not await _patiently(lambda: self._locked(connection)):
             where = await _holder(connection)
             raise StorageTakenError(f"{place} is in use by another service, connected from {where}: {_RULE}")
-        self._mine.add(tuple(await connection.fetchrow(_ME)))
+        self._session = tuple(await connection.fetchrow(_ME))
+        self._mine.add(self._session)
+
+    async def _dial(self, way: Way) -> Any:
+        application = {"application_name": "regimes"}
+        return await asyncpg.connect(**way, timeout=self._timeout_s, server_settings=application)
 
     async def _locked(self, connection: Any) -> bool:
         if await connection.fetchval(_TRY):

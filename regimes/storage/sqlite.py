@@ -8,17 +8,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
-
-import aiosqlite
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from regimes.errors import DataError, StorageError
 from regimes.storage import outbox
 from regimes.storage.base import Delivery, StorageAwayError
 from regimes.storage.database import Database
 from regimes.storage.migrate import Migration
-from regimes.storage.session import Row, Session, Value
+from regimes.storage.session import Session
 from regimes.storage.sole import SoleFile
+from regimes.storage.sqlite_thread import SqliteThread, run_through
 from regimes.storage.store import ResultT, Work
 
 BUSY_S: Final = 5.0
@@ -37,28 +36,6 @@ class _Job(NamedTuple):
     must_last: bool
 
 
-class SqliteSession:
-    """A connection as queries see it."""
-
-    skip_locked: ClassVar[str] = ""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-
-    async def run(self, sql: str, *values: Value) -> int:
-        cursor = await self._connection.execute(sql, _storable(values))
-        return cursor.rowcount
-
-    async def many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        await self._connection.executemany(sql, [_storable(row) for row in rows])
-
-    async def rows(self, sql: str, *values: Value) -> Sequence[Row]:
-        return list(await self._connection.execute_fetchall(sql, _storable(values)))
-
-    async def queue(self, lock: int) -> None:
-        """Nothing to wait for: a write transaction of SQLite is alone."""
-
-
 class SqliteStorage(Database):
     """Transactions that wait at the same moment share one commit, and so one flush of the disk.
 
@@ -72,8 +49,8 @@ class SqliteStorage(Database):
         self.path = path
         self._sole = SoleFile(path) if alone else None
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
-        self._writer: aiosqlite.Connection | None = None
-        self._reader: aiosqlite.Connection | None = None
+        self._writer: SqliteThread | None = None
+        self._reader: SqliteThread | None = None
         self._serving: asyncio.Task[None] | None = None
         self._flushes = True
 
@@ -103,7 +80,7 @@ class SqliteStorage(Database):
         if self._reader is None:
             raise self._closed()
         try:
-            return await work(SqliteSession(self._reader))
+            return await self._reader.do(partial(run_through, work))
         except _TRANSLATED as error:
             raise self._explain(error) from None
 
@@ -141,23 +118,24 @@ class SqliteStorage(Database):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         self.path.chmod(0o600)
 
-    async def _connect(self, pragmas: Sequence[str]) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(self.path, timeout=BUSY_S, isolation_level=None)
+    async def _connect(self, pragmas: Sequence[str]) -> SqliteThread:
+        thread = SqliteThread(self.path, timeout_s=BUSY_S)
+        await thread
         try:
-            await self._use_log(connection)
+            await self._use_log(thread)
             for pragma in pragmas:
-                await connection.execute_fetchall(f"PRAGMA {pragma}")
+                await thread.do(partial(_execute, f"PRAGMA {pragma}"))
         except BaseException:
-            await connection.close()
+            await thread.close()
             raise
-        return connection
+        return thread
 
-    async def _use_log(self, connection: aiosqlite.Connection) -> None:
+    async def _use_log(self, thread: SqliteThread) -> None:
         """Write ahead. Another process doing the same at this moment is waited for: SQLite itself does not."""
         deadline = asyncio.get_running_loop().time() + BUSY_S
         while True:
             try:
-                ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+                ((mode,),) = await thread.do(partial(_execute, "PRAGMA journal_mode = WAL"))
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or asyncio.get_running_loop().time() > deadline:
@@ -184,7 +162,7 @@ class SqliteStorage(Database):
         if self._sole is not None:
             self._sole.drop()
 
-    async def _serve(self, writer: aiosqlite.Connection) -> None:
+    async def _serve(self, writer: SqliteThread) -> None:
         while True:
             jobs = [await self._jobs.get()]
             while len(jobs) < GROUP_LIMIT and not self._jobs.empty():
@@ -194,11 +172,11 @@ class SqliteStorage(Database):
             for _ in jobs:
                 self._jobs.task_done()
 
-    async def _run_together(self, writer: aiosqlite.Connection, jobs: Sequence[_Job]) -> None:
+    async def _run_together(self, writer: SqliteThread, jobs: Sequence[_Job]) -> None:
         """One transaction for all; when one of them fails, one for each."""
         try:
-            await self._flush_if(writer, flushes=any(job.must_last for job in jobs))
-            results = await self._transact(writer, [job.work for job in jobs])
+            flushes = any(job.must_last for job in jobs)
+            results = await writer.do(partial(self._transact, [job.work for job in jobs], flushes=flushes))
         except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to the caller who waits for it
             if len(jobs) == 1:
                 _answer(jobs[0].done, error)
@@ -210,29 +188,29 @@ class SqliteStorage(Database):
                 if not job.done.done():
                     job.done.set_result(result)
 
-    async def _flush_if(self, writer: aiosqlite.Connection, *, flushes: bool) -> None:
-        """Whether the next commit waits for the disk; one that does brings those before it along."""
-        if flushes is not self._flushes:
-            await writer.execute_fetchall(f"PRAGMA synchronous = {'FULL' if flushes else 'NORMAL'}")
-            self._flushes = flushes
-
-    async def _transact(
-        self, writer: aiosqlite.Connection, works: Sequence[Callable[[Session], Awaitable[Any]]]
+    def _transact(
+        self, works: Sequence[_AnyWork], connection: sqlite3.Connection, *, flushes: bool
     ) -> list[Any]:
-        session = SqliteSession(writer)
         try:
-            await writer.execute_fetchall("BEGIN IMMEDIATE")
-            results = [await work(session) for work in works]
-            await writer.execute_fetchall("COMMIT")
+            self._flush_if(connection, flushes=flushes)
+            connection.execute("BEGIN IMMEDIATE")
+            results = [run_through(work, connection) for work in works]
+            connection.execute("COMMIT")
         except BaseException as error:
             # A full disk may already have rolled it back.
-            if writer.in_transaction:
+            if connection.in_transaction:
                 with suppress(sqlite3.Error):
-                    await writer.execute_fetchall("ROLLBACK")
+                    connection.execute("ROLLBACK")
             if isinstance(error, _TRANSLATED):
                 raise self._explain(error) from None
             raise
         return results
+
+    def _flush_if(self, connection: sqlite3.Connection, *, flushes: bool) -> None:
+        """Whether the next commit waits for the disk; one that does brings those before it along."""
+        if flushes is not self._flushes:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if flushes else 'NORMAL'}")
+            self._flushes = flushes
 
     def _explain(self, error: Exception) -> StorageError | DataError:
         """Say what is wrong and what to do."""
@@ -270,12 +248,8 @@ _WORDS: Final = {
 }
 
 
-def _storable(values: Sequence[Value]) -> Sequence[Value]:
-    """Refuse what PostgreSQL would refuse, so that whatever was spooled here can flow there."""
-    for value in values:
-        if isinstance(value, str) and "\0" in value:
-            raise DataError(f"text must not hold the character NUL (got {value[:80]!r})")
-    return values
+def _execute(sql: str, connection: sqlite3.Connection) -> list[Any]:
+    return connection.execute(sql).fetchall()
 
 
 def _answer(done: asyncio.Future[Any], error: Exception) -> None:

@@ -23,27 +23,50 @@ class LongerBars:
         self._hours_needed = math.ceil(completeness * (step_ms // HOUR_MS) - 1e-9)
         self._panel = BarPanel(rows, capacity, step_ms, _EMPTY)
 
-    def add(self, rows: IntArray, open_ms: IntArray, close: FloatArray, volume: FloatArray) -> None:
-        """Add hours, in any order; one whose bar is beyond the capacity is left out."""
+    def add(self, rows: IntArray, open_ms: IntArray | int, close: FloatArray, volume: FloatArray) -> None:
+        """Add hours, in any order; one whose bar is beyond the capacity is left out.
+
+        open_ms: one for each, or one for all, which then are of different rows.
+        """
+        if isinstance(open_ms, int):
+            self._add_hour(rows, open_ms, close, volume)
+            return
         columns = self._panel.columns(open_ms)
         kept = columns >= 0
         at, open_ms = self._panel.places(rows[kept], columns[kept]), open_ms[kept].astype(np.float64)
-        close_, volume_, hours, last_ms = (self._panel.fields[name].reshape(-1) for name in _EMPTY)
+        close_, volume_, hours, last_ms = (self._panel.flat(name) for name in _EMPTY)
         np.add.at(volume_, at, volume[kept])
         np.add.at(hours, at, 1.0)
         np.maximum.at(last_ms, at, open_ms)
         last = last_ms[at] == open_ms
         close_[at[last]] = close[kept][last]
 
+    def _add_hour(self, rows: IntArray, open_ms: int, close: FloatArray, volume: FloatArray) -> None:
+        column = self._panel.column(open_ms)
+        if column < 0:
+            return
+        close_, volume_, hours, last_ms = (self._panel.fields[name][:, column] for name in _EMPTY)
+        volume_[rows] += volume
+        hours[rows] += 1.0
+        last = last_ms[rows] <= open_ms
+        if not last.all():
+            rows, close = rows[last], close[last]
+        last_ms[rows], close_[rows] = open_ms, close
+
     def newest_closed_ms(self, hour_ms: int) -> int:
         """Open time of the newest bar that is closed once the hour that opened at `hour_ms` is."""
         return bar_open(hour_ms + HOUR_MS, self.step_ms) - self.step_ms
 
     def complete(self, end_ms: int, length: int) -> tuple[FloatArray, FloatArray]:
-        """Closes and volumes of `length` bars up to the one that opens at `end_ms`; NaN where incomplete."""
+        """Closes and volumes of `length` bars up to the one that opens at `end_ms`; NaN where incomplete.
+
+        Both may be views, valid until the next `add`.
+        """
         enough = self._panel.window("hours", end_ms, length) >= self._hours_needed
         close = self._panel.window("close", end_ms, length)
         volume = self._panel.window("volume", end_ms, length)
+        if enough.all():
+            return close, volume
         return np.where(enough, close, np.nan), np.where(enough, volume, np.nan)
 
     def unfinished(self, hour_ms: int) -> tuple[FloatArray, float] | None:
@@ -70,12 +93,26 @@ class HoursSeen:
     def __init__(self, rows: int, hours: int) -> None:
         self._panel = BarPanel(rows, hours, HOUR_MS, {"seen": False})
 
-    def mark(self, rows: IntArray, open_ms: IntArray) -> BoolArray:
-        """Mark hours as seen; True for those that are new. Hours beyond the capacity are never new."""
+    def mark(self, rows: IntArray, open_ms: IntArray | int) -> BoolArray:
+        """Mark hours as seen; True for those that are new. Hours beyond the capacity are never new.
+
+        open_ms: one for each, or one for all, which then are of different rows.
+        """
+        if isinstance(open_ms, int):
+            return self._mark_hour(rows, open_ms)
         columns = self._panel.columns(open_ms)
         seen = self._panel.fields["seen"]
         new: BoolArray = (columns >= 0) & ~seen[rows, columns]
         seen[rows[new], columns[new]] = True
+        return new
+
+    def _mark_hour(self, rows: IntArray, open_ms: int) -> BoolArray:
+        column = self._panel.column(open_ms)
+        if column < 0:
+            return np.zeros(len(rows), dtype=np.bool_)
+        seen = self._panel.fields["seen"][:, column]
+        new: BoolArray = ~seen[rows]
+        seen[rows] = True
         return new
 
     def at(self, hour_ms: int) -> BoolArray:

@@ -1,8 +1,7 @@
 import ast
 from pathlib import Path
 
-from bench import mutants as module
-from bench.mutants import mutants
+from bench.mutants import ROOMS, ROOT, mutants, sources, touching
 
 SOURCE = '''def f(a: int, b: int) -> bool:
     """Words are left alone."""
@@ -29,8 +28,13 @@ def test_each_mutant_changes_one_thing_and_is_a_program(tmp_path: Path) -> None:
 
 
 def test_there_is_something_to_change_in_every_room_and_its_tests_exist() -> None:
-    for where, tests in module.ROOMS.values():
-        place = module.ROOT / where
-        paths = sorted(place.glob("*.py")) if place.is_dir() else [place]
-        assert sum(len(list(mutants(path))) for path in paths) > 50
-        assert all((module.ROOT / test).exists() for test in tests)
+    for where, tests in ROOMS.values():
+        assert sum(len(list(mutants(path))) for path in sources(ROOT / where)) > 50
+        assert all((ROOT / test).exists() for test in tests)
+
+
+def test_the_tests_of_a_change_are_its_own_and_those_of_what_uses_it() -> None:
+    touched = ["tests/maths/test_burst.py", "tests/features/liquidation_cascade"]
+    assert touching(ROOT / "regimes/maths/burst.py", ROOMS["maths"][1]) == touched
+    where, tests = ROOMS["policy"]
+    assert touching(ROOT / where, tests) == tests

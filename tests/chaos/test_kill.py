@@ -1,46 +1,37 @@
 """The whole service is killed at random moments, its receivers come and go: nothing is lost, nothing is told twice.
 
-REGIMES_KILLS sets how often, 10 where it is not set.
+REGIMES_KILLS sets how often for each database, 10 where it is not set.
 """
 
 import asyncio
 import os
 import random
-import sys
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
-import msgspec
 import pytest
 
 from regimes.clock import SystemClock
 from regimes.observations import Liquidation
-from tests.chaos import books, world
+from tests.chaos import books, ledger, world
+from tests.chaos.ledger import Season
 from tests.chaos.world import Exchange, Mode, Receiver, Service
 from tests.storage.postgres_server import PrivatePostgres
 
 KILLS = int(os.environ.get("REGIMES_KILLS", "10"))
-SEASON = 20
-"""After so many kills everything begins anew with an empty database."""
+SEASON_KILLS = 20
+"""After so many kills everything begins anew with an empty database, in a test of its own."""
+SEASONS = [min(SEASON_KILLS, KILLS - first) for first in range(0, KILLS, SEASON_KILLS)]
 PATIENCE_S = 300
 """How soon something happens is not asked here: a long run may have the least of a busy machine."""
-FRESH = world.alike(min(KILLS, SEASON) * 4 // 3)
+FRESH = world.alike(SEASONS[0] * 4 // 3)
 MODES: Sequence[Mode] = ("up", "up", "up", "refusing", "failing", "hanging")
 ENDPOINTS = ("http-all-1", "http-all-2")
 BACKGROUND = ("BTC/USDT", "ETH/USDT")
 SYMBOLS = (*BACKGROUND, *FRESH)
-
-
-class Run(msgspec.Struct):
-    """What a run of kills did, for its report. unstored: announced in the log and killed before the commit."""
-
-    kills: int = 0
-    while_starting: int = 0
-    unstored: int = 0
-    doubles: int = 0
-    retries: int = 0
 
 
 class Chaos:
@@ -51,25 +42,28 @@ class Chaos:
     ) -> None:
         self.url = url
         self.folder = folder
+        self.folder.mkdir()
         self.market = market
         self.hooks = hooks
         self.chance = chance
         self.struck: list[str] = []
         self.logged: set[str] = set()
-        self.run = Run()
+        self.season = Season(database=url.partition(":")[0])
 
     async def life(self) -> None:
         """Start it, strike, kill it somewhere."""
         for hook in self.hooks:
             await hook.set_mode(self.chance.choice(MODES))
         async with world.service(self.folder, self._variables()) as service:
-            if self.chance.random() < 0.2:
-                self.run.while_starting += 1
-                await asyncio.sleep(self.chance.uniform(0.2, 3.0))
+            if self.chance.random() < 0.25:
+                await asyncio.sleep(self.chance.uniform(0.1, 3.0))
+                await service.kill()
             else:
                 await service.is_live(within_s=PATIENCE_S)
                 await self._strike_and_kill(service)
-        self.run.kills += 1
+        assert service.process.returncode == -signal.SIGKILL, f"ended by itself: {''.join(service.noise)}"
+        self.season.kills += 1
+        self.season.while_starting += not service.heard("warmed_up")
         self.logged |= {line["id"] for line in service.heard("market_event")}
 
     async def while_down(self) -> None:
@@ -96,9 +90,11 @@ class Chaos:
                 assert await service.stop(within_s=PATIENCE_S) == 0
             self.logged |= {line["id"] for line in service.heard("market_event")}
             found = await books.read(storage)
-        self.run.unstored = len(self.logged - found.revisions.keys())
-        self.run.doubles = books.doubles(self.hooks)
-        self.run.retries = sum(delivery.attempt > 1 for delivery in found.deliveries)
+        self.season.unstored = len(self.logged - found.revisions.keys())
+        self.season.doubles = books.doubles(self.hooks)
+        self.season.states = sum(map(len, found.revisions.values()))
+        self.season.deliveries = len(found.deliveries)
+        self.season.retries = sum(delivery.attempt > 1 for delivery in found.deliveries)
         return found
 
     async def _strike_and_kill(self, service: Service) -> None:
@@ -135,19 +131,17 @@ class Chaos:
         return world.variables(self.market, SYMBOLS, self.hooks, self.url, REGIMES__STORAGE__CACHE_DIR=cache)
 
 
-@pytest.mark.timeout(300 + 60 * KILLS)
+@pytest.mark.timeout(300 + 60 * SEASONS[0])
+@pytest.mark.parametrize("number", range(len(SEASONS)))
 async def test_nothing_is_lost_and_nothing_told_twice_however_often_the_service_is_killed(
-    server: PrivatePostgres | None, tmp_path: Path
+    number: int, server: PrivatePostgres | None, tmp_path: Path
 ) -> None:
-    chance = random.Random(f"{server is None} {KILLS}")
-    async with world.exchange(SYMBOLS) as market:
-        for first in range(0, KILLS, SEASON):
-            folder = tmp_path / str(first)
-            folder.mkdir()
-            url = f"sqlite:///{folder}/service.db" if server is None else await server.new_place()
-            async with world.receivers(2) as hooks:
-                chaos = Chaos(url, folder, market, hooks, chance)
-                await season(chaos, min(SEASON, KILLS - first))
+    url = f"sqlite:///{tmp_path}/service.db" if server is None else await server.new_place()
+    async with world.exchange(SYMBOLS) as market, world.receivers(2) as hooks:
+        chance = random.Random(f"{server is None} {KILLS} {number}")
+        chaos = Chaos(url, tmp_path / "service", market, hooks, chance)
+        with ledger.entry(chaos.season):
+            await season(chaos, SEASONS[number])
 
 
 async def season(chaos: Chaos, kills: int) -> None:
@@ -157,8 +151,5 @@ async def season(chaos: Chaos, kills: int) -> None:
             await chaos.while_down()
     found = await chaos.aftermath()
     books.check(found, chaos.hooks, ENDPOINTS)
-    episodes = books.check_strikes(found, chaos.struck)
-    assert episodes >= kills // 4, "too few were struck for this to show anything"
-    states = sum(map(len, found.revisions.values()))
-    sys.stdout.write(f"\n{chaos.run}, {episodes} episodes of {len(chaos.struck)} struck, ")
-    sys.stdout.write(f"{states} states, {len(found.deliveries)} deliveries\n")
+    chaos.season.episodes = books.check_strikes(found, chaos.struck)
+    assert chaos.season.episodes >= kills // 4, "too few were struck for this to show anything"

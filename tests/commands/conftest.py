@@ -15,7 +15,7 @@ from regimes.commands.webhooks.samples import sample
 from regimes.config.sources import PREFIX, VARIABLES
 from regimes.delivery.breaker import Breaker
 from regimes.delivery.endpoints import Endpoint, Kind
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.delivery.state import EndpointState
 from regimes.events import EventBody, EventType, body
 from regimes.storage.base import (
@@ -50,7 +50,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: None
 def told(kind: EventType, at_ms: int) -> tuple[EventBody, NewDelivery]:
     """An event and what was to be sent of it."""
     event = body(sample(kind, at_ms))
-    return event, new_delivery(event, render(event), ENDPOINT, now_ms=at_ms)
+    return event, new_delivery(Letter.of(event, render(event)), ENDPOINT, now_ms=at_ms)
 
 
 @pytest.fixture

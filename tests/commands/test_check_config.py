@@ -24,6 +24,13 @@ def test_endpoints_are_shown_by_name_and_the_database_without_its_password(cli: 
     assert "whsec_" not in done.output
 
 
+def test_several_servers_of_a_database_are_shown_without_their_password(cli: Cli) -> None:
+    done = cli("check-config", DB_URL="postgresql://user:hid,den@one:6432,two/regimes")
+    assert done.exit_code == 0, done.exception
+    assert "Database: PostgreSQL database regimes at one:6432, two:5432," in done.stdout
+    assert "den@" not in done.output
+
+
 def test_a_local_database_and_no_endpoint_are_said_too(cli: Cli) -> None:
     done = cli("check-config")
     assert "Database: SQLite database local.db" in done.stdout

@@ -10,7 +10,7 @@ from regimes.alerting.render import render
 from regimes.clock import MarketClock
 from regimes.delivery.channel import open_channels
 from regimes.delivery.endpoints import Endpoint, parse_endpoints
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.delivery.outbox import Outbox
 from regimes.delivery.settings import DEFAULTS, DeliverySettings
 from regimes.delivery.signing import parse_secrets
@@ -96,8 +96,7 @@ class Running:
     ) -> Delivery:
         """Commit one delivery and wake the outbox, as the service does."""
         new = new_delivery(
-            body,
-            render(body, **how),
+            Letter.of(body, render(body, **how)),
             self.endpoints[endpoint],
             now_ms=self.clock.now_ms() - age_ms,
             settings=settings,

@@ -1,7 +1,7 @@
 import pytest
 
 from regimes.delivery.endpoints import parse_endpoints
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.delivery.kinds import target_for, traits
 from regimes.delivery.pace import Rate
 from regimes.delivery.schedule import CHAT_WAITS_S, JSON_WAITS_S
@@ -22,7 +22,7 @@ def test_every_kind_has_its_target() -> None:
 
 def test_chats_expire_in_an_hour_json_in_a_day() -> None:
     for kind, endpoint in BY_KIND.items():
-        delivery = new_delivery(event(), message(), endpoint, now_ms=5)
+        delivery = new_delivery(Letter.of(event(), message()), endpoint, now_ms=5)
         lives_ms = delivery.expires_at_ms - delivery.created_ms
         assert lives_ms == (24 * 60 if kind == "http" else 60) * MINUTE_MS
         assert traits(endpoint).waits_s == (JSON_WAITS_S if kind == "http" else CHAT_WAITS_S)
@@ -32,7 +32,7 @@ def test_chats_expire_in_an_hour_json_in_a_day() -> None:
 def test_the_expiry_can_be_set() -> None:
     settings = DeliverySettings(chat_expiry_minutes=5, json_expiry_hours=2)
     lives = {
-        kind: new_delivery(event(), message(), endpoint, now_ms=0, settings=settings).expires_at_ms
+        kind: new_delivery(Letter.of(event(), message()), endpoint, now_ms=0, settings=settings).expires_at_ms
         for kind, endpoint in BY_KIND.items()
     }
     assert lives["discord"] == 5 * MINUTE_MS
@@ -58,6 +58,6 @@ def test_two_topics_of_one_group_share_its_pace() -> None:
 
 
 def test_a_delivery_is_named_by_event_state_reminder_and_endpoint() -> None:
-    first = new_delivery(event(), message(), BY_KIND["http"], now_ms=5)
+    first = new_delivery(Letter.of(event(), message()), BY_KIND["http"], now_ms=5)
     assert first.id == "evt_0123456789abcdef0123456789_0_http-all-1"
     assert (first.collapse_key, first.next_at_ms) == (event().id, 5)

@@ -136,6 +136,12 @@ def test_bars_of_one_hour_that_come_in_two_ticks_leave_numbers_for_both(hours: l
     )
 
 
+def test_the_order_in_which_the_bars_of_an_hour_come_changes_nothing(hours: list[list[Candle]]) -> None:
+    turned = [bars[::-1] for bars in hours[: HISTORY + 30]]
+    in_order, backwards = (list(live(warmed(some), some)) for some in (hours[: HISTORY + 30], turned))
+    assert in_order == backwards
+
+
 def test_a_day_without_bars_leaves_no_calibrated_number(hours: list[list[Candle]]) -> None:
     target = warmed(hours)
     target.update(Tick((HISTORY + 30) * HOUR_MS))

@@ -55,6 +55,9 @@ class Silent:
     def __init__(self) -> None:
         self.heard: list[object] = []
 
+    def take(self, url: str, frame: str | bytes) -> bool:
+        return False
+
     def ignored(self, url: str, event: object) -> None:
         self.heard.append(event)
 

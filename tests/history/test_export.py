@@ -19,7 +19,8 @@ from regimes.storage.database import Database
 from regimes.storage.dump import DUMPED, dump_table
 from regimes.storage.postgres import PostgresStorage
 from regimes.storage.session import Session
-from regimes.storage.sqlite import SqliteSession, SqliteStorage
+from regimes.storage.sqlite import SqliteStorage
+from regimes.storage.sqlite_thread import SqliteSession
 from tests.storage.postgres_server import PrivatePostgres
 from tests.storage.samples import NOW_MS, attempt, delivered, delivery, event
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy import stats as reference
 
-from regimes.maths import spot_frozen, spot_regime
+from regimes.maths import persistence_frozen, spot_regime
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL, usual_volume
 from regimes.timeframe import HOUR_MS
 
@@ -113,10 +113,16 @@ def test_usual_volume_of_a_day_is_the_mean_of_its_hours_and_a_week_is_usual() ->
     assert weeks[0] == weeks[1] == weeks[2]
 
 
-def test_a_neutral_regime_all_timeframes_share_lasts_longer_than_a_lone_short_one() -> None:
-    weights = np.array(spot_frozen.PERSISTENCE)
-    states = np.array([[0, 1], [0, 0], [0, 0], [0, 0]])
-    terms = spot_regime.persistence_terms(states, np.array([0, 1]), np.array([48.0, 1.0]))
-    assert terms.shape == (len(weights), 2)
-    whole, lone = spot_regime.persistence(terms, weights).tolist()
-    assert 0 < lone < 0.3 < whole < 1
+def test_a_neutral_regime_all_timeframes_share_lasts_longer_than_one_of_the_short() -> None:
+    weights = np.array(persistence_frozen.WEIGHTS)
+    states = np.array([[NEUTRAL, IGNITION], [NEUTRAL, IGNITION], [NEUTRAL, COOLING], [NEUTRAL, NEUTRAL]])
+    agreeing = spot_regime.agreement(states, np.array([NEUTRAL, IGNITION]))
+    assert agreeing.tolist() == [0b11111, 0b00011]
+    whole, short = spot_regime.persistence(agreeing, np.array([48.0, 1.0]), weights).tolist()
+    assert 0 < short < 0.3 < whole < 1
+
+
+def test_persistence_is_the_weight_of_the_agreement_and_what_the_age_counts_for() -> None:
+    weights = np.array([0.5, -1.0, 2.0, 0.0, 0.25, -0.5])
+    chance = spot_regime.persistence(np.array([1, 2]), np.expm1(np.array([2.0, 4.0])), weights)
+    assert chance == pytest.approx(1 / (1 + np.exp([1.0 - 0.5, -2.0 + 2.0])))

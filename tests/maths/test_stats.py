@@ -1,5 +1,8 @@
 """Each statistic against numpy, one row at a time."""
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -51,6 +54,17 @@ def test_a_row_gives_the_same_bits_alone_and_among_five_hundred() -> None:
     together, alone = mean_and_std(windows), [mean_and_std(windows[[row]]) for row in (0, 3, 499)]
     for (mean, std, count), row in zip(alone, (0, 3, 499), strict=True):
         assert (mean[0], std[0], count[0]) == tuple(part[row] for part in together)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 17, 500])
+@pytest.mark.parametrize("length", [1, 2, 8, 20, 24, 720])
+def test_a_sum_is_taken_in_order_of_time_however_the_rows_lie_in_memory(rows: int, length: int) -> None:
+    windows = np.random.default_rng(rows).lognormal(size=(rows, length))
+    wanted = [reduce(add, row) for row in windows.tolist()]
+    wider = np.zeros((length, rows + 3))
+    wider[:, :rows] = windows.T
+    for same in (windows, windows.copy(order="F"), wider.T[:rows]):
+        assert sum_and_count(same)[0].tolist() == wanted
 
 
 def test_z_score_agrees_with_scipy() -> None:

@@ -230,3 +230,27 @@ async def test_a_gist_with_a_part_missing_is_left_aside_for_the_whole(engine: En
         again, _ = await restarted(disk, START_MS + MINUTE_MS)
     assert [line["event"] for line in lines] == ["gist_not_used"]
     assert again.packages()[BTC]["cascades"]["event_count"] == 20
+
+
+async def test_a_snapshot_of_an_earlier_release_is_left_aside_in_words(engine: Engine) -> None:
+    disk = Disk()
+    disk.received(engine, orders(START_MS, 60))
+    resume = Resume({"engine": engine.snapshot()}, disk.read)
+    with capture_logs() as lines:
+        assert await resume.into(fresh(), START_MS + MINUTE_MS) is None
+    assert [line["event"] for line in lines] == ["snapshot_not_used"]
+    assert resume.liquidations == disk.liquidations
+
+
+def test_of_a_snapshot_what_has_changed_is_written(engine: Engine) -> None:
+    states = States(dict, lambda: engine)
+    first = states.take(whole=True)
+    states.stored()
+    take(engine, [order(START_MS), Tick(START_MS + 5_000)])
+    second = states.take(whole=True)
+    assert size(second) < size(first) / 10
+    assert {"engine", "engine/liquidation_cascade/trackers"} <= second.keys()
+    stored = {name.removeprefix("engine/"): part for name, part in {**first, **second}.items()}
+    assert {name: stored[name] for name in engine.whole() if name != "header"} == {
+        name: part for name, part in engine.whole().items() if name != "header"
+    }

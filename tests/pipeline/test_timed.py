@@ -39,7 +39,7 @@ async def test_each_liquidation_is_told_of_while_nobody_takes_it_and_no_longer()
     sink = TimedSink(ObservationQueue(), clock, on_waiting=waiting.append)
     sink.put(order(clock.ms))
     sink.put(MarkPrice(clock.ms, "v", "BTC/USDT", 1.0))
-    sink.put_frame(order(clock.ms + 1), "{}")
+    sink.put_frame([order(clock.ms + 1)], "{}")
     sink.tick()
     sink.put(order(clock.ms + 2))
     assert waiting == [order(clock.ms), order(clock.ms + 1)]

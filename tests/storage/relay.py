@@ -12,7 +12,7 @@ class Relay:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
-        self._socket = f"{query['host'][0]}/.s.PGSQL.{parts.port or 5432}"
+        self.lead_to(url)
         self._rest = f"{parts.path.removeprefix('/')}?search_path={query['search_path'][0]}"
         self._user = parts.username or "postgres"
         self._port = 0
@@ -23,7 +23,16 @@ class Relay:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{self._user}@127.0.0.1:{self._port}/{self._rest}"
+        return f"postgresql://{self._user}@{self.host}/{self._rest}"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def lead_to(self, url: str) -> None:
+        """Take new connections to the socket of this server."""
+        parts = urlsplit(url)
+        self._socket = f"{parse_qs(parts.query)['host'][0]}/.s.PGSQL.{parts.port or 5432}"
 
     async def mend(self) -> None:
         """Let connections through (again)."""
@@ -46,16 +55,19 @@ class Relay:
         self._near.append(writer)
         self._far.append(back)
         for source, target in ((reader, back), (there, writer)):
-            task = asyncio.create_task(_copy(source, target))
+            task = asyncio.create_task(self._copy(source, target, writer))
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
 
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65_536):
-            target.write(data)
-            await target.drain()
+    async def _copy(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, near: asyncio.StreamWriter
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                target.write(data)
+                await target.drain()
+        if near in self._near:  # ended by itself: the other side is told
+            target.close()
 
 
 @asynccontextmanager

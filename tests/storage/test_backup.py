@@ -267,6 +267,18 @@ def test_a_url_becomes_variables_that_nobody_else_can_see() -> None:
     }
 
 
+def test_a_url_with_several_servers_leads_the_tools_to_the_one_that_takes_writes() -> None:
+    url = "postgresql://user@one:6432,[::1],two/name"
+    assert copy_postgres.variables_of(url) == {
+        "PGHOST": "one,::1,two",
+        "PGPORT": "6432,5432,5432",
+        "PGUSER": "user",
+        "PGDATABASE": "name",
+        "PGTARGETSESSIONATTRS": "read-write",
+        "PGAPPNAME": "regimes backup",
+    }
+
+
 def test_every_table_of_the_schema_is_known() -> None:
     assert len(copy_postgres.known_tables()) == 1 + sum(
         text.startswith("CREATE TABLE") for step in ALL for text in step.statements

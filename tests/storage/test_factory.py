@@ -26,6 +26,14 @@ def test_sqlite_urls_name_a_file(url: str, path: str, clock: ScaledClock) -> Non
             "PostgreSQL database regimes at db.example:6543",
         ),
         ("postgres://user:s3cret@db.example/regimes", "PostgreSQL database regimes at db.example:5432"),
+        (
+            "postgresql://u:s3cret@one:6543,[::1],two/regimes",
+            "PostgreSQL database regimes at one:6543, [::1]:5432, two:5432",
+        ),
+        (
+            "postgresql://u:s3cret@/regimes?host=/run/one,/run/two&port=1,2",
+            "PostgreSQL database regimes at /run/one:1, /run/two:2",
+        ),
         ("postgresql://u:s3cret@/regimes?host=/run/pg", "PostgreSQL database regimes at /run/pg:5432"),
     ],
 )
@@ -49,6 +57,9 @@ def test_postgresql_urls_come_with_a_spool_and_are_named_without_credentials(
         "postgresql://user:s3cret@host",
         "postgresql://user:s3c/ret@host:5432/db",
         "postgresql://user:s3cret@host:port/db",
+        "postgresql://user:s3cret@one:5432,/db",
+        "postgresql://user:s3cret@one:5432,two:port/db",
+        "postgresql://user:s3cret@/db?host=a,b,c&port=1,2",
     ],
 )
 def test_anything_else_is_refused_with_words_that_hold_no_secret(url: str, clock: ScaledClock) -> None:

@@ -426,10 +426,10 @@ async def test_a_full_disk_under_the_spool_is_told_and_what_is_there_stays(build
     storage = await build(NOBODY_THERE)
     await storage.commit(deliveries(delivery("before")))
     assert storage.local._writer is not None
-    await storage.local._writer.execute_fetchall("PRAGMA max_page_count = 1")
+    await storage.local._writer.do(lambda writer: writer.execute("PRAGMA max_page_count = 1"))
     with pytest.raises(StorageAwayError, match="disk is full"):
         await storage.commit(deliveries(delivery("lost", message=b"x" * 200_000)))
-    await storage.local._writer.execute_fetchall("PRAGMA max_page_count = 100000")
+    await storage.local._writer.do(lambda writer: writer.execute("PRAGMA max_page_count = 100000"))
     await storage.commit(deliveries(delivery("after", message=b"x" * 200_000)))
     assert sorted(await claimed(storage)) == ["after", "before"]
 

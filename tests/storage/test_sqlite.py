@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import stat
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -63,15 +64,15 @@ async def test_each_commit_is_flushed_to_the_disk(storage: SqliteStorage) -> Non
 
 async def test_readers_do_not_wait_for_a_transaction_that_is_open(storage: SqliteStorage) -> None:
     await storage.commit(Step(events=[event()]))
-    inside, go_on = asyncio.Event(), asyncio.Event()
+    inside, go_on = threading.Event(), threading.Event()
 
     async def slow(session: Session) -> None:
         await session.run("DELETE FROM market_events")
         inside.set()
-        await go_on.wait()
+        assert go_on.wait(30)
 
     writing = asyncio.create_task(storage.write(slow))
-    await inside.wait()
+    assert await asyncio.to_thread(inside.wait, 30)
     assert await storage.event(event().id) == event()
     go_on.set()
     await writing
@@ -99,7 +100,9 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others(storage: SqliteSt
 async def test_transactions_that_wait_share_one_commit(storage: SqliteStorage) -> None:
     begun: list[str] = []
     assert storage._writer is not None
-    await storage._writer.set_trace_callback(lambda sql: begun.append(sql) if sql == "COMMIT" else None)
+    await storage._writer.do(
+        lambda writer: writer.set_trace_callback(lambda sql: begun.append(sql) if sql == "COMMIT" else None)
+    )
     await asyncio.gather(*(storage.put_endpoint(f"e{n}", b"") for n in range(50)))
     assert len(begun) <= 2
     assert len(await storage.endpoints()) == 50
@@ -117,6 +120,16 @@ async def test_a_bug_in_one_transaction_reaches_its_caller_alone(storage: Sqlite
     )
     assert [type(result) for result in results] == [type(None), ZeroDivisionError, type(None)]
     assert set(await storage.endpoints()) == {"a", "b"}
+
+
+async def test_a_transaction_that_waits_for_something_else_is_refused(storage: SqliteStorage) -> None:
+    async def sleepy(session: Session) -> None:
+        await session.run("INSERT INTO endpoints (name, state) VALUES ('a', '')")
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="nothing but its session"):
+        await storage.write(sleepy)
+    assert await storage.endpoints() == {}
 
 
 async def test_not_a_number_is_refused_not_stored_as_nothing(storage: SqliteStorage) -> None:
@@ -159,7 +172,7 @@ async def test_another_process_that_holds_the_lock_is_told(
     other = sqlite3.connect(storage.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert storage._writer is not None
-    await storage._writer.execute_fetchall("PRAGMA busy_timeout = 10")
+    await storage._writer.do(lambda writer: writer.execute("PRAGMA busy_timeout = 10"))
     with pytest.raises(StorageAwayError, match="locked"):
         await storage.put_endpoint("a", b"")
     other.execute("ROLLBACK")
@@ -213,9 +226,9 @@ async def test_a_full_disk_is_told_loses_nothing_and_goes_on_when_there_is_room(
 async def test_a_database_that_may_not_grow_says_so_and_loses_nothing(storage: SqliteStorage) -> None:
     """Where no disk can be made small: SQLite's own limit raises the same error."""
     assert storage._writer is not None
-    await storage._writer.execute_fetchall("PRAGMA max_page_count = 100")
+    await storage._writer.do(lambda writer: writer.execute("PRAGMA max_page_count = 100"))
     stored = await fill(storage)
-    await storage._writer.execute_fetchall("PRAGMA max_page_count = 100000")
+    await storage._writer.do(lambda writer: writer.execute("PRAGMA max_page_count = 100000"))
     await storage.commit(deliveries(delivery("after")))
     found = await storage.deliveries(event_id=None, status=None, limit=2_000)
     assert {d.id for d in found} == {*stored, "after"}

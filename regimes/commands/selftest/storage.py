@@ -11,7 +11,7 @@ from regimes.clock import SystemClock
 from regimes.commands.selftest.check import Result
 from regimes.commands.webhooks.samples import sample
 from regimes.delivery.endpoints import Endpoint, Kind
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.events import EventType, body
 from regimes.storage.base import Attempt, DeliveryStatus, EventQuery, Outcome, Settlement, Step, Storage
 from regimes.storage.sqlite import SqliteStorage
@@ -43,7 +43,7 @@ async def _write(first: Storage, second: Storage) -> list[Result]:
     now_ms = SystemClock().now_ms()
     event = body(sample(EventType.LIQUIDATION_CASCADE, now_ms))
     endpoint = Endpoint(name="http-all-1", kind=Kind.HTTP, routes=frozenset({"ALL"}), url="http://127.0.0.1/")
-    delivery = new_delivery(event, render(event), endpoint, now_ms=now_ms)
+    delivery = new_delivery(Letter.of(event, render(event)), endpoint, now_ms=now_ms)
     step = Step(events=[event], deliveries=[delivery], state={"engine": b"snapshot"})
     await first.commit(step)
     await first.commit(step)

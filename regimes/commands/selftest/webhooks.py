@@ -15,7 +15,7 @@ from regimes.commands.selftest.check import Result
 from regimes.commands.selftest.waiting import until
 from regimes.commands.webhooks.samples import sample
 from regimes.delivery.channel import Channel
-from regimes.delivery.enqueue import new_delivery
+from regimes.delivery.enqueue import Letter, new_delivery
 from regimes.delivery.outbox import Outbox
 from regimes.events import Event, EventType, Phase, body
 from regimes.storage.base import NewDelivery, Step, Storage
@@ -89,4 +89,4 @@ def _results(receiver: LocalReceiver) -> list[Result]:
 
 def _delivery(event: Event, channel: Channel, now_ms: int) -> NewDelivery:
     whole = body(event)
-    return new_delivery(whole, render(whole), channel.endpoint, now_ms=now_ms)
+    return new_delivery(Letter.of(whole, render(whole)), channel.endpoint, now_ms=now_ms)

@@ -149,8 +149,11 @@ class CorrelationEngine:
 
     def snapshot(self) -> Snapshot:
         """The closes, the bars that wait, the open breaks, the leader."""
+        return {**self.passing(), "panel": self._panel.snapshot()}
+
+    def passing(self) -> Snapshot:
+        """All but the closes: even a Tick after which nothing is told may let go of bars that waited."""
         return {
-            "panel": self._panel.snapshot(),
             "waiting": [list(bar) for bar in self._waiting],
             "forming": self._forming,
             "awaited": sorted(self._awaited),

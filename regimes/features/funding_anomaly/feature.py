@@ -22,6 +22,7 @@ from regimes.features.funding_anomaly.episodes import Episodes, Moment, severity
 from regimes.features.funding_anomaly.history import History
 from regimes.features.funding_anomaly.reading import Band, Direction, FundingReading
 from regimes.features.funding_anomaly.settings import FundingSettings
+from regimes.features.pieces import Pieces
 from regimes.maths.anomaly import FloatArray, Measure, Measures, measure
 from regimes.maths.reversion import BLOCK_HOURS, USUAL_Z, chances, terms
 from regimes.observations import FundingRate, MarkPrice, Observation, Tick, Unavailable
@@ -100,14 +101,22 @@ class FundingAnomaly(Feature):
     def snapshot(self) -> Snapshot:
         """All state."""
         return {
+            **self.gist(),
+            "predicted": {
+                symbol: [held.predicted, held.history.prediction()] for symbol, held in self._symbols.items()
+            },
+        }
+
+    def gist(self) -> Snapshot:
+        """All state but what is predicted, which every mark price says again."""
+        return {
             "now_ms": self._now_ms,
+            "histories": Pieces({symbol: held.history.settled() for symbol, held in self._symbols.items()}),
             "symbols": {
                 symbol: {
-                    "history": held.history.snapshot(),
                     "episodes": held.episodes.snapshot(),
                     "lacking": list(held.lacking),
                     "settled": held.settled,
-                    "predicted": held.predicted,
                     "due_ms": held.due_ms,
                     "said_ms": held.said_ms,
                 }
@@ -121,12 +130,16 @@ class FundingAnomaly(Feature):
         for symbol, held in self._symbols.items():
             state = snapshot["symbols"].get(symbol)
             if state is not None:
-                held.history.restore(state["history"])
+                held.history.restore(snapshot["histories"][symbol])
                 held.episodes.restore(state["episodes"])
                 held.lacking = list(state["lacking"])
-                held.settled, held.predicted = state["settled"], state["predicted"]
-                held.due_ms, held.said_ms = state["due_ms"], state["said_ms"]
+                held.settled, held.due_ms, held.said_ms = state["settled"], state["due_ms"], state["said_ms"]
                 held.said = None
+        for symbol, (predicted, prediction) in snapshot.get("predicted", {}).items():
+            if symbol in self._symbols:
+                held = self._symbols[symbol]
+                held.predicted = predicted
+                held.history.restore_prediction(prediction)
 
     def _tick(self, tick: Tick) -> Output:
         now_ms = self._now_ms = max(self._now_ms, tick.ts_ms)

@@ -2,9 +2,11 @@ from array import array
 from bisect import bisect_left, bisect_right
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from regimes.features.pieces import packed, unpacked
 from regimes.maths.reversion import eight_hourly
 from regimes.observations import FundingRate, MarkPrice
 from regimes.timeframe import HOUR_MS
@@ -26,6 +28,7 @@ class History:
         self.predicted_rate: float | None = None
         self.next_funding_ms: int | None = None
         self._predicted_ms = 0
+        self._settled: msgspec.Raw | None = None
 
     def __len__(self) -> int:
         return len(self.times) - self._first()
@@ -33,13 +36,14 @@ class History:
     def settle(self, funding: FundingRate) -> bool:
         """Take a settlement at its own time; False for another venue's, a known one, and one too old."""
         if self.venue is None:
-            self.venue = funding.venue
+            self.venue, self._settled = funding.venue, None
         position = bisect_left(self.times, funding.ts_ms)
         known = position < len(self.times) and self.times[position] == funding.ts_ms
         if known or funding.venue != self.venue:
             return False
         if self.times and funding.ts_ms <= self.times[-1] - 2 * self._window_ms:
             return False
+        self._settled = None
         self.times.insert(position, funding.ts_ms)
         self.rates.insert(position, funding.rate)
         self.hours.insert(position, funding.interval_hours)
@@ -87,24 +91,27 @@ class History:
         """Share of the window for which there was a settlement."""
         return min(1.0, sum(self.hours[self._first() :]) * HOUR_MS / self._window_ms)
 
-    def snapshot(self) -> dict[str, Any]:
-        """All state."""
-        return {
-            "venue": self.venue,
-            "times": self.times.tobytes(),
-            "rates": self.rates.tobytes(),
-            "hours": self.hours.tobytes(),
-            "predicted_rate": self.predicted_rate,
-            "next_funding_ms": self.next_funding_ms,
-            "predicted_ms": self._predicted_ms,
-        }
+    def settled(self) -> msgspec.Raw:
+        """All state but what is predicted."""
+        if self._settled is None:
+            times, rates, hours = self.times.tobytes(), self.rates.tobytes(), self.hours.tobytes()
+            self._settled = packed({"venue": self.venue, "times": times, "rates": rates, "hours": hours})
+        return self._settled
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot."""
-        self.venue = snapshot["venue"]
+    def restore(self, settled: msgspec.Raw | dict[str, Any]) -> None:
+        """Take back `settled`."""
+        saved = unpacked(settled)
+        self.venue = saved["venue"]
         self.times, self.rates, self.hours = array("q"), array("d"), array("d")
-        self.times.frombytes(snapshot["times"])
-        self.rates.frombytes(snapshot["rates"])
-        self.hours.frombytes(snapshot["hours"])
-        self.predicted_rate, self.next_funding_ms = snapshot["predicted_rate"], snapshot["next_funding_ms"]
-        self._predicted_ms = snapshot["predicted_ms"]
+        self.times.frombytes(saved["times"])
+        self.rates.frombytes(saved["rates"])
+        self.hours.frombytes(saved["hours"])
+        self._settled = None
+
+    def prediction(self) -> list[Any]:
+        """What is predicted, and since when."""
+        return [self.predicted_rate, self.next_funding_ms, self._predicted_ms]
+
+    def restore_prediction(self, prediction: list[Any]) -> None:
+        """Take back `prediction`."""
+        self.predicted_rate, self.next_funding_ms, self._predicted_ms = prediction

@@ -3,8 +3,10 @@ from bisect import bisect_right
 from math import ceil, floor
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
+from regimes.features.pieces import packed, unpacked
 from regimes.timeframe import HOUR_MS
 
 HOURS: Final = 720
@@ -26,6 +28,7 @@ class Baseline:
         self._watched = array("b", bytes(HOURS))
         self._bounds: tuple[int, ...] | None = None
         self._stale = False
+        self._past: msgspec.Raw | None = None
 
     def add(self, ts_ms: int, cents: int) -> None:
         """Count one liquidation in its own hour, also when it comes late."""
@@ -35,6 +38,8 @@ class Baseline:
         if hour > self._hour - HOURS:
             slot = hour % HOURS
             self._cents[slot] += cents
+            if hour < self._hour:
+                self._past = None
             if self._watched[slot]:
                 self._stale = True
 
@@ -42,7 +47,7 @@ class Baseline:
         """Say of an hour that has ended (counted from 1970) whether it was watched."""
         self._turn_to(hour + 1)
         self._watched[hour % HOURS] = watched
-        self._stale = True
+        self._stale, self._past = True, None
 
     @property
     def hours(self) -> int:
@@ -70,25 +75,29 @@ class Baseline:
         """What the newest hour has brought so far."""
         return self._cents[self._hour % HOURS]
 
-    def past(self) -> dict[str, Any]:
+    def past(self) -> msgspec.Raw:
         """All state but `present_cents`: it changes once an hour, and when something comes very late."""
-        cents = array("q", self._cents)
-        cents[self._hour % HOURS] = 0
-        return {"hour": self._hour, "cents": cents.tobytes(), "watched": self._watched.tobytes()}
+        if self._past is None:
+            cents = array("q", self._cents)
+            cents[self._hour % HOURS] = 0
+            watched = self._watched.tobytes()
+            self._past = packed({"hour": self._hour, "cents": cents.tobytes(), "watched": watched})
+        return self._past
 
-    def restore(self, past: dict[str, Any], present_cents: int) -> None:
+    def restore(self, saved: msgspec.Raw | dict[str, Any], present_cents: int) -> None:
         """Take back both."""
+        past = unpacked(saved)
         self._hour = past["hour"]
         self._cents, self._watched = array("q", past["cents"]), array("b", past["watched"])
         self._cents[self._hour % HOURS] = present_cents
-        self._stale = True
+        self._stale, self._past = True, None
 
     def _turn_to(self, hour: int) -> None:
         """Make room for an hour by forgetting those 30 days before it and before those that were skipped."""
         for later in range(max(self._hour + 1, hour - HOURS + 1), hour + 1):
             self._cents[later % HOURS] = self._watched[later % HOURS] = 0
         if hour > self._hour:
-            self._hour, self._stale = hour, True
+            self._hour, self._stale, self._past = hour, True, None
 
     def _work_out(self) -> tuple[int, ...] | None:
         watched = np.frombuffer(self._watched, dtype=np.bool_)

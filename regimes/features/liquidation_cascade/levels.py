@@ -104,11 +104,8 @@ class Levels:
 
     def snapshot(self) -> dict[str, Any]:
         """All state."""
-        return {**self.gist(), "depth": self._depth.snapshot()}
-
-    def gist(self) -> dict[str, Any]:
-        """All state but the books, which are large and soon come again."""
         return {
+            "depth": self._depth.snapshot(),
             "density": self._density.snapshot(),
             "price": self._price,
             "price_ms": self._price_ms,
@@ -119,10 +116,9 @@ class Levels:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take back a snapshot; a gist leaves the books as they are."""
+        """Take back a snapshot."""
         self._density.restore(snapshot["density"])
-        if "depth" in snapshot:
-            self._depth.restore(snapshot["depth"])
+        self._depth.restore(snapshot["depth"])
         self._price, self._price_ms = snapshot["price"], snapshot["price_ms"]
         self._interest = {known["venue"]: OpenInterest(**known) for known in snapshot["interest"]}
         self._zones = Zones([Zone(*zone) for zone in snapshot["zones"]])

@@ -29,10 +29,9 @@ class Peak(msgspec.Struct):
         self.low_ms = window.falls_below_ms(ceil(self.cents * share)) if self.cents else _NEVER
         self.opened_ms = self.known_ms = now_ms
 
-    def came(self, ts_ms: int) -> None:
-        """Look again at what followed a liquidation that came late."""
-        if ts_ms <= self.known_ms:
-            self.known_ms = max(ts_ms, self.opened_ms) - 1
+    def came_late(self, ts_ms: int) -> None:
+        """Look again at what followed a liquidation that is no newer than `known_ms`."""
+        self.known_ms = max(ts_ms, self.opened_ms) - 1
 
     def follow(self, window: EventWindow, share: float) -> None:
         """Take in what has come since."""

@@ -62,9 +62,11 @@ class Tracker:
         self.baseline.add(ts_ms, cents)
         self.burst.add(ts_ms, cents * 0.01)
         started_ms = self.episode.started_ms
-        if started_ms is not None and ts_ms >= started_ms:
-            self.episode_cents += cents
-            self._peak.came(ts_ms)
+        if started_ms is not None:
+            if ts_ms <= self._peak.known_ms:
+                self._peak.came_late(ts_ms)
+            if ts_ms >= started_ms:
+                self.episode_cents += cents
         self._headroom_cents -= cents
         return self._headroom_cents <= 0
 
@@ -155,7 +157,7 @@ class Tracker:
             "burst": msgspec.structs.asdict(self.burst),
         }
 
-    def restore(self, snapshot: dict[str, Any], past: dict[str, Any]) -> None:
+    def restore(self, snapshot: dict[str, Any], past: msgspec.Raw | dict[str, Any]) -> None:
         """Take back a snapshot and the past of the baseline; a gist leaves the window as it is, and has the episode looked at with the next tick."""
         self.episode = Episode(**snapshot["episode"])
         self.episode_cents = snapshot["episode_cents"]

@@ -18,10 +18,9 @@ from regimes.features.multi_timeframe.reading import (
     TimeframeReading,
     reading_type,
 )
-from regimes.features.multi_timeframe.scores import BARS, OK, Closing
+from regimes.features.multi_timeframe.scores import BARS, DEGENERATE, OK, Closing
 from regimes.features.multi_timeframe.settings import RegimesSettings
-from regimes.maths import spot_regime
-from regimes.maths.spot_frozen import PERSISTENCE, PERSISTENCE_TIMEFRAMES
+from regimes.maths import persistence_frozen, spot_regime
 from regimes.maths.spot_regime import NEUTRAL
 from regimes.maths.stats import FloatArray, IntArray, nullable
 from regimes.timeframe import HOUR_MS
@@ -30,7 +29,7 @@ from regimes.windows.inbox import Batch
 
 # Stand in the place of a regime: never had one; had one, and it was left.
 _UNKNOWN: Final = 8
-_PERSISTENCE: Final = np.array(PERSISTENCE)
+_PERSISTENCE: Final = np.array(persistence_frozen.WEIGHTS)
 _LEFT: Final = 9
 # By rank.
 _SEVERITIES: Final = (None, *Severity)
@@ -63,11 +62,6 @@ class MultiTimeframe(HourlyFeature):
         """Hourly bars for 21 bars of the longest timeframe: 20 whole ones and the part of one on each side."""
         return (Need(kind="candle", span_ms=(BARS + 1) * max(self._frames.steps), timeframe="1h"),)
 
-    def snapshot(self) -> Snapshot:
-        """All state; what was put off is worked out first."""
-        self._frames.finish()
-        return super().snapshot()
-
     def _store(self, batch: Batch) -> BoolArray:
         return self._frames.store(batch)
 
@@ -75,13 +69,17 @@ class MultiTimeframe(HourlyFeature):
         return self._frames.present(hour_ms)
 
     def _judge(self, rows: IntArray, hour_ms: int) -> list[Event]:
-        self._frames.judge(rows, hour_ms, self._judged_ms[rows] == hour_ms)
+        at = self._at(rows)
+        self._frames.judge(rows, hour_ms, self._judged_ms[at] == hour_ms)
         if not self.quiet:
             self._frames.look_ahead(rows, hour_ms)
-        state, known = self._frames.state[:, rows], self._frames.known[:, rows]
+        state, known = self._frames.state[:, at], self._frames.standing[:, at] == OK
         primary, agreement, count = spot_regime.consensus(state, known)
-        self._agreement[rows], self._known[rows] = np.where(count > 0, agreement, 0), count
-        return self._settle(rows[count > 0], primary[count > 0], hour_ms + HOUR_MS)
+        speaks = count > 0
+        if not speaks.all():
+            rows, primary, agreement = rows[speaks], primary[speaks], np.where(speaks, agreement, 0)
+        self._agreement[at], self._known[at] = agreement, count
+        return self._settle(rows, primary, hour_ms + HOUR_MS)
 
     def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
         bars = self._frames.closing(hours_ms)
@@ -119,17 +117,18 @@ class MultiTimeframe(HourlyFeature):
 
     def _settle(self, rows: IntArray, primary: IntArray, close_ms: int) -> list[Event]:
         """Take over new primary regimes; open and close their events."""
-        old = self._primary[rows]
-        changed = rows[primary != old]
-        if changed.size:
-            self._before[changed] = old[primary != old]
+        at = self._at(rows)
+        turns = primary != self._primary[at]
+        if turns.any():
+            changed = rows[turns]
+            self._before[changed] = self._primary[changed]
             self._since_ms[changed] = np.maximum(close_ms, self._since_ms[changed] + 1)
-        self._primary[rows] = primary
-        first = rows[self._announced[rows] == _UNKNOWN]
-        self._announced[first] = self._primary[first]
-        confident = self._confident(self._agreement[rows], self._known[rows])
-        left = self._announced[rows] != primary
-        moved = left & (confident | (self._announced[rows] != _LEFT))
+            self._primary[at] = primary
+        first = self._announced[at] == _UNKNOWN
+        if first.any():
+            self._announced[rows[first]] = primary[first]
+        announced, confident = self._announced[at], self._confident(self._agreement[at], self._known[at])
+        moved = (announced != primary) & (confident | (announced != _LEFT))
         events: list[Event] = []
         if not moved.any():
             return events
@@ -169,7 +168,7 @@ class MultiTimeframe(HourlyFeature):
         return Event(
             type=EventType.REGIME_SHIFT,
             symbol=symbol,
-            severity=Severity(self._episodes[row].peak),
+            severity=_SEVERITIES[self._episodes[row].peak] or Severity.INFO,
             phase=phase,
             ts_ms=now_ms,
             started_ms=started_ms,
@@ -207,18 +206,20 @@ class MultiTimeframe(HourlyFeature):
 
     def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
         frames, provisional = self._frames.readings(rows), self._frames.provisional(rows)
-        standing = self._standing(rows, self._known[rows] > 0)
-        flat = np.any(self._frames.flat[:, rows], axis=0)
+        standing = self._standing(rows, self._known[self._at(rows)] > 0)
         found, alerts = taken(self._frames.found, rows), taken(self._alert, rows)
         columns = [taken(a, rows) for a in (self._primary, self._agreement, self._known, self._since_ms)]
-        persistence = self._persistence(rows)
+        state, stands = taken(self._frames.state, rows), taken(self._frames.standing, rows)
+        close_ms = taken(self._judged_ms, rows) + HOUR_MS
 
         def readings() -> list[Reading]:
+            primary, _, _, since_ms = columns
+            persistence = self._persistence(state, stands == OK, primary, close_ms - since_ms)
             values = zip(
                 standing(),
                 zip(*frames(), strict=True),
                 provisional(),
-                flat.tolist(),
+                (stands == DEGENERATE).any(axis=0).tolist(),
                 found.max(axis=0).tolist(),
                 (found.mean(axis=0) / BARS).tolist(),
                 alerts.tolist(),
@@ -270,14 +271,15 @@ class MultiTimeframe(HourlyFeature):
             **dict(zip(self._regime_keys, [frame.regime for frame in frames], strict=True)),
         )
 
-    def _persistence(self, rows: IntArray) -> FloatArray:
+    def _persistence(
+        self, state: IntArray, known: BoolArray, primary: IntArray, age_ms: IntArray
+    ) -> FloatArray:
         """Probability that each primary regime is the same a day later; NaN unless every timeframe is known."""
-        if self._frames.names != PERSISTENCE_TIMEFRAMES:
-            return np.full(len(rows), np.nan)
-        whole = self._frames.known[:, rows].all(axis=0)
-        age_hours = np.maximum(self._judged_ms[rows] + HOUR_MS - self._since_ms[rows], 0) / HOUR_MS
-        terms = spot_regime.persistence_terms(self._frames.state[:, rows], self._primary[rows], age_hours)
-        return np.where(whole, spot_regime.persistence(terms, _PERSISTENCE), np.nan)
+        if self._frames.names != persistence_frozen.TIMEFRAMES:
+            return np.full(len(primary), np.nan)
+        agreeing = spot_regime.agreement(state, primary)
+        chance = spot_regime.persistence(agreeing, np.maximum(age_ms, 0) / HOUR_MS, _PERSISTENCE)
+        return np.where(known.all(axis=0), chance, np.nan)
 
     def _save(self) -> Snapshot:
         return {

@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from regimes.errors import ConfigError
 from regimes.features.base import Snapshot, Status
-from regimes.features.hourly import CATCH_UP_HOURS, taken
+from regimes.features.hourly import CATCH_UP_HOURS, Rows, taken
 from regimes.features.multi_timeframe.reading import Provisional, TimeframeReading
 from regimes.features.multi_timeframe.scores import (
-    BARS,
-    DEGENERATE,
     OK,
     SLOTS,
     STALE,
@@ -27,7 +25,7 @@ from regimes.features.multi_timeframe.scores import (
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
 from regimes.maths.spot_regime import COOLING, IGNITION, NEUTRAL
-from regimes.maths.stats import FloatArray, IntArray, latest_valid, nullable
+from regimes.maths.stats import FloatArray, IntArray, nullable
 from regimes.timeframe import HOUR_MS, to_ms
 from regimes.windows.bars import BoolArray
 from regimes.windows.inbox import Batch
@@ -35,8 +33,6 @@ from regimes.windows.longer import HoursSeen, LongerBars
 
 NAMES: Final = {IGNITION: "SPOT_IGNITION", NEUTRAL: "SPOT_NEUTRAL", COOLING: "SPOT_COOLING"}
 _NAMELESS: Final = 8
-# Where symbols come one by one and nobody looks.
-_MOST_PUT_OFF: Final = 16
 _STATUS: Final = (Status.WARMING, Status.OK, Status.DEGENERATE, Status.STALE)
 
 Frames: TypeAlias = tuple[TimeframeReading, ...]
@@ -49,15 +45,6 @@ class PerSymbol(Protocol):
     def __call__(self, name: str, fill: float, *layers: int) -> npt.NDArray[Any]:
         """Make it, full of one value."""
         ...
-
-
-class _Volumes(NamedTuple):
-    """What the seasonal volume of some symbols follows from: their bars, what those usually trade, enough of them."""
-
-    rows: IntArray
-    volume: FloatArray
-    usual: FloatArray
-    full: BoolArray
 
 
 class Timeframes:
@@ -77,7 +64,7 @@ class Timeframes:
         ]
         longest = max(self.steps)
         self._seen = HoursSeen(symbols, _capacity(longest) * longest // HOUR_MS)
-        self._standing: IntArray = per_symbol("standing", WARMING, layers)
+        self.standing: IntArray = per_symbol("standing", WARMING, layers)
         self.state: IntArray = per_symbol("state", NEUTRAL, layers)
         self._bar_ms: IntArray = per_symbol("bar_ms", -1, layers)
         self._as_of_ms: IntArray = per_symbol("as_of_ms", -1, layers)
@@ -90,26 +77,21 @@ class Timeframes:
         self._heat: FloatArray = per_symbol("heat", np.nan, layers)
         self._fraction: FloatArray = per_symbol("fraction", np.nan, layers)
         self._open_z: FloatArray = per_symbol("provisional_price_z", np.nan, layers)
-        # It enters no state, so it is worked out when somebody looks.
-        self._volumes: dict[int, list[_Volumes]] = {}
 
     @property
     def known(self) -> BoolArray:
         """Which timeframes have a state."""
-        known: BoolArray = self._standing == OK
+        known: BoolArray = self.standing == OK
         return known
-
-    @property
-    def flat(self) -> BoolArray:
-        """Which did not move."""
-        flat: BoolArray = self._standing == DEGENERATE
-        return flat
 
     def store(self, batch: Batch) -> BoolArray:
         """Put hours into the bars; say which were taken."""
-        new = self._seen.mark(batch.rows, batch.open_ms)
+        bars: Sequence[Any] = batch.rows, batch.times, batch.close, batch.volume
+        new = self._seen.mark(*bars[:2])
+        if not new.all():
+            bars = [values if isinstance(values, int) else values[new] for values in bars]
         for longer in self._longer:
-            longer.add(batch.rows[new], batch.open_ms[new], batch.close[new], batch.volume[new])
+            longer.add(*bars)
         return new
 
     def present(self, hour_ms: int) -> BoolArray:
@@ -119,24 +101,27 @@ class Timeframes:
     def judge(self, rows: IntArray, hour_ms: int, again: BoolArray) -> None:
         """Score the bars that are closed once this hour is, where that was not done. again: do it in any case."""
         ends_ms = [longer.newest_closed_ms(hour_ms) for longer in self._longer]
-        due = (self._bar_ms[:, rows] != np.array(ends_ms)[:, None]) | again
-        for layer in np.flatnonzero(due.any(axis=1)).tolist():
-            self._measure(layer, rows[due[layer]], ends_ms[layer])
+        at = self._at(rows)
+        for layer, end_ms in enumerate(ends_ms):
+            due = (self._bar_ms[layer, at] != end_ms) | again
+            if due.any():
+                self._measure(layer, rows[due], end_ms)
 
     def look_ahead(self, rows: IntArray, hour_ms: int) -> None:
         """Note the unfinished bars, which enter no state."""
+        at = self._at(rows)
         for layer, longer in enumerate(self._longer):
             unfinished = longer.unfinished(hour_ms)
             if unfinished is None:
-                self._fraction[layer, rows] = np.nan
+                self._fraction[layer, at] = np.nan
                 continue
             close, fraction = unfinished
-            self._fraction[layer, rows] = fraction
-            self._open_z[layer, rows] = (close[rows] - self._mean[layer, rows]) / self._std[layer, rows]
+            self._fraction[layer, at] = fraction
+            self._open_z[layer, at] = (close[at] - self._mean[layer, at]) / self._std[layer, at]
 
     def forget(self, rows: IntArray) -> None:
         """Claim nothing of these symbols."""
-        self._standing[:, rows], self.state[:, rows] = WARMING, NEUTRAL
+        self.standing[:, rows], self.state[:, rows] = WARMING, NEUTRAL
         self.found[:, rows], self._fraction[:, rows] = 0, np.nan
 
     def begin_anew(self, rows: IntArray) -> None:
@@ -145,8 +130,7 @@ class Timeframes:
 
     def readings(self, rows: IntArray) -> Callable[[], list[list[TimeframeReading]]]:
         """Readings of every timeframe as of now: for each a list, with one of each of these symbols."""
-        self.finish()
-        standing, state, found = (taken(a, rows) for a in (self._standing, self.state, self.found))
+        standing, state, found = (taken(a, rows) for a in (self.standing, self.state, self.found))
         price_z, volume_z, heat = (taken(a, rows) for a in (self._price_z, self._volume_z, self._heat))
         as_of_ms, seasonal_z = taken(self._as_of_ms, rows), taken(self._seasonal_z, rows)
 
@@ -193,14 +177,6 @@ class Timeframes:
 
         return provisional
 
-    def finish(self) -> None:
-        """Work out what was put off, in the arrays that a snapshot and a reading take."""
-        for layer, waiting in self._volumes.items():
-            for rows, volume, usual, full in waiting:
-                seasonal, _ = latest_valid(volume / usual, BARS)
-                self._seasonal_z[layer, rows] = np.where(full, spot_regime.volume_z(seasonal), np.nan)
-        self._volumes = {}
-
     def snapshot(self) -> Snapshot:
         """The bars."""
         return {"longer": [longer.snapshot() for longer in self._longer], "seen": self._seen.snapshot()}
@@ -210,14 +186,13 @@ class Timeframes:
         for longer, kept in zip(self._longer, snapshot["longer"], strict=True):
             longer.restore(kept)
         self._seen.restore(snapshot["seen"])
-        self._volumes = {}
 
     def _measure(self, layer: int, rows: IntArray, end_ms: int) -> None:
         """Judge the bar that opened at `end_ms` on one timeframe."""
         close, volume = self._longer[layer].complete(end_ms, SLOTS)
-        if len(rows) < self._symbols:
-            close, volume = close[rows], volume[rows]
-        self._bar_ms[layer, rows] = end_ms
+        at = self._at(rows)
+        close, volume = close[at], volume[at]
+        self._bar_ms[layer, at] = end_ms
         complete = ~np.isnan(close[:, -1])
         if not complete.all():
             self._pass_over(layer, rows[~complete])
@@ -227,27 +202,25 @@ class Timeframes:
 
     def _pass_over(self, layer: int, rows: IntArray) -> None:
         """The newest bar lacks too many hours: what the bar before said stands, marked as stale."""
-        stands = self._standing[layer, rows] != WARMING
-        self._standing[layer, rows] = np.where(stands, STALE, WARMING)
+        stands = self.standing[layer, rows] != WARMING
+        self.standing[layer, rows] = np.where(stands, STALE, WARMING)
 
     def _score(self, layer: int, rows: IntArray, close: FloatArray, volume: FloatArray) -> None:
-        bar_ms = int(self._bar_ms[layer, rows[0]])
-        scores = score(close, volume, self._settings)
+        at, bar_ms = self._at(rows), int(self._bar_ms[layer, rows[0]])
+        usual = spot_regime.usual_volume(bar_ms, self.steps[layer], SLOTS)
+        scores = score(close, volume, usual, self._settings)
         state = spot_regime.next_state(
-            scores.heat, scores.price_z, self.state[layer, rows], **state_bounds(self._settings)
+            scores.heat, scores.price_z, self.state[layer, at], **state_bounds(self._settings)
         )
-        self._take_over(layer, rows, bar_ms, scores, state, volume)
+        self._take_over(layer, at, bar_ms, scores, state)
 
-    def _take_over(
-        self, layer: int, rows: IntArray, bar_ms: int, scores: Scores, state: IntArray, volume: FloatArray
-    ) -> None:
-        self._put_off(layer, _Volumes(rows, volume, self._usual(layer, bar_ms), scores.full))
-        self._standing[layer, rows], self.state[layer, rows] = scores.standing, state
-        self._as_of_ms[layer, rows] = bar_ms + self.steps[layer]
-        self.found[layer, rows] = scores.found
-        self._mean[layer, rows], self._std[layer, rows] = scores.mean, scores.std
-        self._price_z[layer, rows], self._volume_z[layer, rows] = scores.price_z, scores.volume_z
-        self._heat[layer, rows] = scores.heat
+    def _take_over(self, layer: int, at: Rows, bar_ms: int, scores: Scores, state: IntArray) -> None:
+        self.standing[layer, at], self.state[layer, at] = scores.standing, state
+        self._as_of_ms[layer, at] = bar_ms + self.steps[layer]
+        self.found[layer, at] = scores.found
+        self._mean[layer, at], self._std[layer, at] = scores.mean, scores.std
+        self._price_z[layer, at], self._volume_z[layer, at] = scores.price_z, scores.volume_z
+        self._seasonal_z[layer, at], self._heat[layer, at] = scores.seasonal_z, scores.heat
 
     def closing(self, hours_ms: Sequence[int]) -> list[Closing] | None:
         """What closes on each timeframe in hours that all symbols have; None where they must be judged one by one."""
@@ -257,7 +230,7 @@ class Timeframes:
             if (self._bar_ms[layer] != before_ms).any():
                 return None
             bars = closing(
-                longer, hours_ms, before_ms, self.state[layer], self._standing[layer], self._settings
+                longer, hours_ms, before_ms, self.state[layer], self.standing[layer], self._settings
             )
             if bars is None:
                 return None
@@ -266,25 +239,14 @@ class Timeframes:
 
     def pass_to(self, bars: Sequence[Closing], hour: int) -> None:
         """Take over what has closed by one of these hours."""
-        rows = np.arange(self._symbols)
-        for layer, (bar_ms, closed, volume, scores, state, _) in enumerate(bars):
+        for layer, (bar_ms, closed, scores, state, _) in enumerate(bars):
             newest = closed[hour] - 1
             if newest >= 0 and self._bar_ms[layer, 0] != bar_ms[newest]:
                 self._bar_ms[layer] = bar_ms[newest]
-                self._take_over(
-                    layer, rows, bar_ms[newest], scores.bar(newest), state[newest + 1], volume[newest]
-                )
+                self._take_over(layer, slice(None), bar_ms[newest], scores.bar(newest), state[newest + 1])
 
-    def _usual(self, layer: int, bar_ms: int) -> FloatArray:
-        return spot_regime.usual_volume(bar_ms, self.steps[layer], SLOTS)
-
-    def _put_off(self, layer: int, volumes: _Volumes) -> None:
-        """Keep what the seasonal volumes follow from; that of all symbols takes the place of what was before."""
-        if len(volumes.rows) == self._symbols:
-            self._volumes[layer] = []
-        elif len(self._volumes.get(layer, ())) >= _MOST_PUT_OFF:
-            self.finish()
-        self._volumes.setdefault(layer, []).append(volumes)
+    def _at(self, rows: IntArray) -> Rows:
+        return slice(None) if len(rows) == self._symbols else rows
 
 
 def _capacity(step_ms: int) -> int:

@@ -8,7 +8,6 @@ import numpy as np
 from regimes.features.multi_timeframe.settings import RegimesSettings
 from regimes.maths import spot_regime
 from regimes.maths.stats import FloatArray, IntArray, each_window, latest_valid, mean_and_std, z_score
-from regimes.windows.bars import BoolArray
 from regimes.windows.longer import LongerBars
 
 BARS: Final = 20
@@ -23,15 +22,15 @@ STALE: Final = 3
 
 
 class Scores(NamedTuple):
-    """The scores of windows, one element each. full: whether it has all its bars, of which `found` are there."""
+    """The scores of windows, one element each. found: bars that are there. seasonal_z: enters no state."""
 
     found: IntArray
-    full: BoolArray
     standing: IntArray
     mean: FloatArray
     std: FloatArray
     price_z: FloatArray
     volume_z: FloatArray
+    seasonal_z: FloatArray
     heat: FloatArray
 
     def bar(self, place: int) -> "Scores":
@@ -39,19 +38,26 @@ class Scores(NamedTuple):
         return Scores._make(values[place] for values in self)
 
 
-def score(close: FloatArray, volume: FloatArray, rules: RegimesSettings) -> Scores:
-    """Score windows of shape (rows, SLOTS), of which the last bar is there; NaN where another is not."""
+def score(close: FloatArray, volume: FloatArray, usual: FloatArray, rules: RegimesSettings) -> Scores:
+    """Score windows of shape (rows, SLOTS), of which the last bar is there; NaN where another is not.
+
+    usual: what each bar usually trades, of a shape that goes with the windows'.
+    """
     latest, found = latest_valid(close, BARS)
     full = found == BARS
     mean, std, _ = mean_and_std(latest)
     price_z = np.where(full, z_score(latest[:, -1], mean, std, scale=mean), np.nan)
-    volume_z = np.where(full, spot_regime.volume_z(latest_valid(volume, BARS)[0]), np.nan)
+    # Together, as one step for both takes little more than one for one.
+    both = np.concatenate(
+        [latest_valid(volumes, BARS)[0].T for volumes in (volume, volume / usual)], axis=1
+    ).T
+    volume_z, seasonal_z = np.where(full, spot_regime.volume_z(both).reshape(2, -1), np.nan)
     heat = spot_regime.heat(
         price_z, volume_z, price_weight=rules.price_weight, volume_weight=rules.volume_weight
     )
     moved = ~np.isnan(price_z)
     standing = np.where(full, np.where(moved, OK, DEGENERATE), WARMING)
-    return Scores(found, full, standing, mean, np.where(moved, std, np.nan), price_z, volume_z, heat)
+    return Scores(found, standing, mean, np.where(moved, std, np.nan), price_z, volume_z, seasonal_z, heat)
 
 
 def state_bounds(rules: RegimesSettings) -> dict[str, Any]:
@@ -65,13 +71,12 @@ def state_bounds(rules: RegimesSettings) -> dict[str, Any]:
 class Closing(NamedTuple):
     """The bars of one timeframe that close within some hours.
 
-    bar_ms: their open times. closed: how many of them are with each hour. volume: shape (bars, symbols, SLOTS). scores: of
-    shape (bars, symbols). state, standing: shape (bars + 1, symbols), as it stands before and after each bar.
+    bar_ms: their open times. closed: how many of them are with each hour. scores: of shape (bars, symbols). state,
+    standing: shape (bars + 1, symbols), as it stands before and after each bar.
     """
 
     bar_ms: Sequence[int]
     closed: Sequence[int]
-    volume: FloatArray
     scores: Scores
     state: IntArray
     standing: IntArray
@@ -98,13 +103,16 @@ def closing(
         return None
     shape = (count, len(state))
     closes, volumes = (each_window(values, SLOTS)[len(state) :] for values in (close, volume))
-    found = score(closes, volumes, rules)
+    bar_ms = [before_ms + (place + 1) * bars.step_ms for place in range(count)]
+    usual = np.empty((count, SLOTS))
+    for place, end_ms in enumerate(bar_ms):
+        usual[place] = spot_regime.usual_volume(end_ms, bars.step_ms, SLOTS)
+    found = score(closes, volumes, np.repeat(usual, len(state), axis=0), rules)
     scores = Scores._make(values.reshape(shape) for values in found)
     states = spot_regime.next_states(scores.heat, scores.price_z, state, **state_bounds(rules))
     return Closing(
-        [before_ms + (place + 1) * bars.step_ms for place in range(count)],
+        bar_ms,
         closed,
-        volumes.reshape(*shape, SLOTS),
         scores,
         np.concatenate((state[None], states)),
         np.concatenate((standing[None], scores.standing)),

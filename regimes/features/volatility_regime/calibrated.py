@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 
 from regimes.features.base import Snapshot
-from regimes.features.hourly import CATCH_UP_HOURS
+from regimes.features.hourly import CATCH_UP_HOURS, Rows, taken
 from regimes.features.volatility_regime.settings import REGIMES
 from regimes.maths import forecast_frozen as frozen, forecast_state
 from regimes.maths.forecast import (
@@ -123,26 +123,26 @@ class Calibrated:
         levels, baseline: plain state and daily baseline volatility of each of `rows`.
         """
         self._advance(hour)
-        new = (self.model.hour[rows] == hour) & (self._judged_hour[rows] < hour)
-        new &= (self.model.n[rows] >= MIN_HOURS) & (baseline > 0)
+        at = self._at(rows)
+        new = (self.model.hour[at] == hour) & (self._judged_hour[at] < hour)
+        new &= (self.model.n[at] >= MIN_HOURS) & (baseline > 0)
         if not new.all():
             self._blank(rows[~new & (self._judged_hour[rows] < hour)])
-            rows, levels, baseline = rows[new], levels[new], baseline[new]
+            at = rows = rows[new]
+            levels, baseline = levels[new], baseline[new]
         if not rows.size:
             return
-        terms = self.model.terms(hour)
-        if len(rows) < len(self.level):
-            terms = terms[:, rows]
         if hour % EVERY_HOURS == 0:
             self._note_what_followed(rows, hour, levels, baseline)
-        forecast = np.clip(log_forecast(terms, self._running.coefficients), -_LIMIT, _LIMIT)
-        season, p90 = self.model.log_season(hour)[rows], self.model.year_p90[rows]
+        forecast = log_forecast(self.model.terms(hour), self._running.coefficients)[at]
+        forecast = np.minimum(np.maximum(forecast, -_LIMIT), _LIMIT)
+        season, p90 = self.model.log_season(hour)[at], self.model.year_p90[at]
         score = forecast_state.score(forecast, season, p90)
-        self.log_variance[rows] = forecast
-        self.clustering[rows] = frozen.CLUSTERING(forecast - 2.0 * np.log(CLUSTER_TIMES * baseline))
-        self.extreme[rows] = frozen.EXTREME(2.0 * score + season)
-        self._move(rows, hour, score)
-        self._judged_hour[rows] = hour
+        self.log_variance[at] = forecast
+        self.clustering[at] = frozen.CLUSTERING(forecast - 2.0 * np.log(CLUSTER_TIMES * baseline))
+        self.extreme[at] = frozen.EXTREME(2.0 * score + season)
+        self._move(at, hour, score)
+        self._judged_hour[at] = hour
 
     def forget(self, rows: IntArray) -> None:
         """Claim nothing of symbols whose data stopped a day ago; their means go on when bars come again."""
@@ -150,8 +150,9 @@ class Calibrated:
 
     def view(self, rows: IntArray, levels: IntArray) -> Callable[[], list[CalibratedNumbers]]:
         """Set aside what is known of these rows, in these plain states; the answer makes plain values of it."""
-        kept = (self.log_variance[rows], self.clustering[rows], self.extreme[rows])
-        level, since_hour, followed = self.level[rows], self.since_hour[rows], self._followed[:, levels, rows]
+        kept = [taken(values, rows) for values in (self.log_variance, self.clustering, self.extreme)]
+        level, since_hour = taken(self.level, rows), taken(self.since_hour, rows)
+        followed = self._followed[:, levels, rows]
 
         def numbers() -> list[CalibratedNumbers]:
             log_variance, clustering, extreme = kept
@@ -243,6 +244,9 @@ class Calibrated:
         return _Bars(np.concatenate(rows), np.concatenate(hours), np.concatenate(prices, axis=1))
 
     def _step(self, rows: IntArray, hour: int, prices: FloatArray) -> None:
+        # Bars come in any order; a step takes those of all symbols in order of their rows.
+        order = np.argsort(rows)
+        rows, prices = rows[order], prices[:, order]
         new = self.model.hour[rows] < hour
         if not new.all():
             rows, prices = rows[new], prices[:, new]
@@ -287,14 +291,18 @@ class Calibrated:
         known: BoolArray = (count[rows] >= MIN_DAY_HOURS) & (variance[rows] > 0)
         return variance[rows], known
 
-    def _move(self, rows: IntArray, hour: int, score: FloatArray) -> None:
-        first = self.since_hour[rows] == NEVER
-        age = np.where(first, _TOO_OLD, hour - self.since_hour[rows])
-        before = np.where(first, 0, self.level[rows])
+    def _at(self, rows: IntArray) -> Rows:
+        return slice(None) if len(rows) == len(self.level) else rows
+
+    def _move(self, at: Rows, hour: int, score: FloatArray) -> None:
+        since = self.since_hour[at]
+        first = since == NEVER
+        age = np.where(first, _TOO_OLD, hour - since)
+        before = np.where(first, 0, self.level[at])
         level = forecast_state.next_level(score, before, age, frozen.THRESHOLDS)
         known = ~np.isnan(score)
-        self.since_hour[rows] = np.where(known & (first | (level != before)), hour, self.since_hour[rows])
-        self.level[rows] = level
+        self.since_hour[at] = np.where(known & (first | (level != before)), hour, since)
+        self.level[at] = level
 
 
 def _symmetric(lower: Sequence[float]) -> FloatArray:

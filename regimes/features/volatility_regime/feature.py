@@ -1,20 +1,22 @@
 """The volatility regime of every symbol, live."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.base import FeatureSettings, Need, Reading, Snapshot, Status, Universe
-from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Standing, taken
+from regimes.features.hourly import CATCH_UP_HOURS, HourlyFeature, Rows, Standing, taken
 from regimes.features.latch import Episode, Latch
 from regimes.features.volatility_regime.calibrated import NO_NUMBERS, Calibrated, CalibratedNumbers
 from regimes.features.volatility_regime.settings import REGIMES, SEVERITIES, VolatilitySettings
+from regimes.features.volatility_regime.trailing import TrailingSums
 from regimes.maths import volatility
 from regimes.maths.stats import FloatArray, IntArray, each_window
-from regimes.maths.volatility import BASELINE_HOURS, MIN_BASELINE_HOURS, MIN_DAY_HOURS
+from regimes.maths.volatility import BASELINE_HOURS, HOURS_A_DAY, MIN_BASELINE_HOURS, MIN_DAY_HOURS
 from regimes.timeframe import HOUR_MS
 from regimes.windows.bars import BarPanel, BoolArray
 from regimes.windows.inbox import Batch
@@ -68,6 +70,7 @@ class VolatilityRegime(HourlyFeature):
         self._bars = BarPanel(
             len(self._symbols), _HISTORY_BARS, HOUR_MS, {"log_close": np.nan, "squared_return": np.nan}
         )
+        self._month = TrailingSums(self._bars, "squared_return", BASELINE_HOURS // HOURS_A_DAY)
         self._vol: FloatArray = self._per_symbol("volatility_24h", np.nan)
         self._base: FloatArray = self._per_symbol("baseline_30d", np.nan)
         self._n: IntArray = self._per_symbol("n", 0)
@@ -88,35 +91,61 @@ class VolatilityRegime(HourlyFeature):
     def _store(self, batch: Batch) -> BoolArray:
         if self._calibrates:
             self._calibrated.take(batch)
-        columns = self._bars.columns(batch.open_ms)
-        log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
+        columns, first_ms = self._columns(batch)
+        log_close = self._bars.fields["log_close"]
         new: BoolArray = (columns >= 0) & np.isnan(log_close[batch.rows, columns])
-        rows, columns = batch.rows[new], columns[new]
-        log_close[rows, columns] = np.log(batch.close[new])
-        last = self._bars.columns(np.array([self._bars.head_ms]))[0]
-        for later in (columns, np.minimum(columns + 1, last)):
-            change = log_close[rows, later] - log_close[rows, later - 1]
-            squares[rows, later] = np.where(self._bars.has_previous(later), change * change, np.nan)
+        rows, close = batch.rows, batch.close
+        if not new.all():
+            rows, close, columns = rows[new], close[new], np.broadcast_to(columns, new.shape)[new]
+        log_close[rows, columns] = np.log(close)
+        self._set_squares(rows, columns)
+        later = np.asarray(self._bars.has_next(columns))
+        if later.any():
+            later, columns = np.broadcast_to(later, rows.shape), np.broadcast_to(columns, rows.shape)
+            self._set_squares(rows[later], columns[later] + 1)
+        self._month.changed(first_ms)
         return new
+
+    def _columns(self, batch: Batch) -> tuple[IntArray | np.int64, int]:
+        """Column of each bar, or the one of all; and when the first of them opened."""
+        if batch.hour_ms is None:
+            return self._bars.columns(batch.open_ms), int(batch.open_ms.min())
+        return np.int64(self._bars.column(batch.hour_ms)), batch.hour_ms
+
+    def _set_squares(self, rows: IntArray, columns: IntArray | np.int64) -> None:
+        log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
+        change = log_close[rows, columns] - log_close[rows, columns - 1]
+        squares[rows, columns] = np.where(self._bars.has_previous(columns), change * change, np.nan)
 
     def _present(self, hour_ms: int) -> BoolArray:
         there: BoolArray = ~np.isnan(self._bars.window("log_close", hour_ms, 1)[:, 0])
         return there
 
     def _judge(self, rows: IntArray, hour_ms: int) -> list[Event]:
-        squares = self._bars.window("squared_return", hour_ms, BASELINE_HOURS)
-        if len(rows) < len(self._symbols):
-            squares = squares[rows]
-        vol, self._n_24h[rows] = volatility.volatility_24h(squares)
-        base, self._n[rows] = volatility.baseline_30d(squares)
-        ready = self._ready(rows)
-        self._vol[rows], self._base[rows] = np.where(ready, vol, np.nan), np.where(ready, base, np.nan)
-        self._peak[rows] = np.fmax(self._peak[rows], self._vol[rows])
+        at = self._at(rows)
+        vol, n_24h, base, n = (values[0, at] for values in self._measure([hour_ms]))
+        self._n_24h[at], self._n[at] = n_24h, n
+        ready = self._ready(at)
+        if not ready.all():
+            vol, base = np.where(ready, vol, np.nan), np.where(ready, base, np.nan)
+        self._vol[at], self._base[at] = vol, base
+        self._peak[at] = np.fmax(self._peak[at], vol)
         events = self._advance(rows[ready], hour_ms + HOUR_MS) if ready.any() else []
         if self._calibrates:
-            base = np.nan_to_num(self._base[rows])
-            self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[rows], base)
+            self._calibrated.judge(rows, hour_ms // HOUR_MS, self._level[at], np.where(ready, base, 0.0))
         return [self._told_calibrated(event) for event in events] if self._tells_calibrated else events
+
+    def _measure(self, hours_ms: Sequence[int]) -> Sequence[npt.NDArray[Any]]:
+        """Volatility and baseline at the close of hours in a row, each before how many returns it rests on.
+
+        Each of shape (hours, symbols).
+        """
+        shape = (len(hours_ms), len(self._symbols))
+        days = self._bars.window("squared_return", hours_ms[-1], HOURS_A_DAY + shape[0] - 1)
+        day = volatility.volatility_24h(each_window(days, HOURS_A_DAY) if shape[0] > 1 else days)
+        vol, n_24h = (found.reshape(shape) for found in day)
+        total, n = self._month.ending(hours_ms)
+        return vol, n_24h, volatility.baseline(total, n), n
 
     @property
     def _calibrates(self) -> bool:
@@ -137,24 +166,20 @@ class VolatilityRegime(HourlyFeature):
 
     def _judge_together(self, hours_ms: Sequence[int]) -> list[list[Event]] | None:
         shape = (len(hours_ms), len(self._symbols))
-        squares = self._bars.window("squared_return", hours_ms[-1], BASELINE_HOURS + shape[0] - 1)
-        windows = each_window(squares, BASELINE_HOURS)
-        vol, n_24h = volatility.volatility_24h(windows)
-        base, n = volatility.baseline_30d(windows)
+        vol, n_24h, base, n = self._measure(hours_ms)
         if (n < MIN_BASELINE_HOURS).any() or (n_24h < MIN_DAY_HOURS).any() or (self._since_ms < 0).any():
             return None
         ratios = volatility.ratio(vol, base)
-        enter = self._settings.levels(vol, ratios).reshape(shape)
-        hold = self._settings.levels(vol, ratios, leaving=True).reshape(shape)
-        numbers = vol.reshape(shape), base.reshape(shape), n.reshape(shape), n_24h.reshape(shape)
+        enter = self._settings.levels(vol, ratios)
+        hold = self._settings.levels(vol, ratios, leaving=True)
         events: list[list[Event]] = [[] for _ in hours_ms]
         done = 0
         while (moves := ((enter > self._level) | (hold < self._level))[done:].any(axis=1)).any():
             hour = done + int(moves.argmax())
-            self._take_over(done, hour + 1, *numbers)
+            self._take_over(done, hour + 1, vol, base, n, n_24h)
             events[hour] = self._advance(np.arange(shape[1]), hours_ms[hour] + HOUR_MS)
             done = hour + 1
-        self._take_over(done, shape[0], *numbers)
+        self._take_over(done, shape[0], vol, base, n, n_24h)
         return events
 
     def _take_over(
@@ -168,11 +193,13 @@ class VolatilityRegime(HourlyFeature):
 
     def _advance(self, rows: IntArray, close_ms: int) -> list[Event]:
         """Move the latches of the symbols whose state may change at this bar."""
-        vol, ratios = self._vol[rows], volatility.ratio(self._vol[rows], self._base[rows])
+        at = self._at(rows)
+        vol, ratios = self._vol[at], volatility.ratio(self._vol[at], self._base[at])
         enter = self._settings.levels(vol, ratios)
         hold = self._settings.levels(vol, ratios, leaving=True)
-        level = self._level[rows]
-        self._since_ms[rows] = np.where(self._since_ms[rows] < 0, close_ms, self._since_ms[rows])
+        level, first = self._level[at], self._since_ms[at] < 0
+        if first.any():
+            self._since_ms[rows[first]] = close_ms
         events: list[Event] = []
         for index in np.flatnonzero((enter > level) | (hold < level)).tolist():
             row = int(rows[index])
@@ -252,14 +279,15 @@ class VolatilityRegime(HourlyFeature):
         self._calibrated.forget(rows)
         return events
 
-    def _ready(self, rows: IntArray) -> BoolArray:
-        return (self._n[rows] >= MIN_BASELINE_HOURS) & (self._n_24h[rows] >= MIN_DAY_HOURS)
+    def _ready(self, at: Rows) -> BoolArray:
+        ready: BoolArray = (self._n[at] >= MIN_BASELINE_HOURS) & (self._n_24h[at] >= MIN_DAY_HOURS)
+        return ready
 
     def _describe(self, rows: IntArray) -> Callable[[], list[Reading]]:
-        vol, base, ready = taken(self._vol, rows), taken(self._base, rows), self._ready(rows)
+        vol, base, ready = taken(self._vol, rows), taken(self._base, rows), self._ready(self._at(rows))
         standing = self._standing(rows, ready)
         counts = [taken(a, rows) for a in (self._n, self._n_24h, self._level, self._since_ms)]
-        calibrated = self._calibrated.view(rows, self._level[rows])
+        calibrated = self._calibrated.view(rows, taken(self._level, rows))
 
         def readings() -> list[Reading]:
             columns = (rows, vol, base, volatility.ratio(vol, base), *counts)
@@ -331,6 +359,7 @@ class VolatilityRegime(HourlyFeature):
         log_close, squares = self._bars.fields["log_close"], self._bars.fields["squared_return"]
         squares[:, 1:] = np.diff(log_close, axis=-1) ** 2
         squares[:, 0] = np.frombuffer(state["oldest_square"])
+        self._month.changed(0)
         self._latches = msgspec.convert(state["latches"], list[Latch])
         self._episodes = msgspec.convert(state["episodes"], list[Episode])
         self._calibrated.restore(state["calibrated"])
