@@ -63,7 +63,7 @@ def strengths(returns: FloatArray) -> FloatArray:
     found = np.empty((len(returns), pairs))
     for hour, both in enumerate(returns):
         watch.step(both.ravel())
-        found[hour] = watch.strength()
+        found[hour] = watch.found().strength
     return found
 
 
@@ -144,7 +144,7 @@ def recorded(candles: Candles, first: int, last: int) -> FloatArray:
     found = np.empty((len(returns), 2, 3))
     for hour, now in enumerate(returns):
         watch.step(now)
-        found[hour] = watch.arrays["evidence"] / THRESHOLDS + 0.0 * watch.strength()
+        found[hour] = watch.arrays["evidence"] / THRESHOLDS + 0.0 * watch.found().strength
     return found
 
 

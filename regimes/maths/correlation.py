@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 FLAT_STD = 1e-9
 """A series whose standard deviation is below this does not move: it correlates with nothing."""
 _LARGEST_R = 1 - 1e-12
+_LARGEST_STEP = 0.99
 
 
 class Correlations(NamedTuple):
@@ -112,45 +113,51 @@ def pearson_pairs(
     first, second = where[: len(rows)], where[len(rows) :]
     # Spans overlap: sums are taken between their edges once, each about its own mean, and put together (Chan et al., 1979).
     edges = sorted({edge for span in spans for edge in span})
-    parts = [_part(values[used, start:stop], first, second) for start, stop in pairwise(edges)]
-    found = []
-    for start, stop in spans:
-        counts, means, squares, products = (
-            np.array(one) for one in zip(*parts[edges.index(start) : edges.index(stop)], strict=True)
-        )
-        weights = counts[:, None]
-        away = means - (weights * means).sum(axis=0) / max(counts.sum(), 1)
-        square = squares.sum(axis=0) + (weights * away * away).sum(axis=0)
-        product = products.sum(axis=0) + (weights * away[:, first] * away[:, second]).sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found.append(product / np.sqrt(square[first] * square[second]))
-    return np.array(found)
-
-
-def _part(
-    some: FloatArray, first: IntArray, second: IntArray
-) -> tuple[int, FloatArray, FloatArray, FloatArray]:
-    """Number of columns with data, means and centred squares of rows, and centred products of pairs of rows."""
+    parts = [slice(start - edges[0], stop - edges[0]) for start, stop in pairwise(edges)]
+    some = values[used, edges[0] : edges[-1]]
     missing = np.flatnonzero(np.isnan(some[:1]).any(axis=0))
+    counts = np.diff(edges) - np.diff(np.searchsorted(missing, np.array(edges) - edges[0]))
     some[:, missing] = 0.0
-    count = some.shape[1] - len(missing)
-    mean = some.sum(axis=1) / max(count, 1)
-    some -= mean[:, None]
+    means = np.stack([some[:, part].sum(axis=1) for part in parts], axis=1) / np.maximum(counts, 1)
+    some -= np.repeat(means, np.diff(edges), axis=1)
     some[:, missing] = 0.0
-    squares = np.einsum("ij,ij->i", some, some)
-    return count, mean, squares, np.einsum("ij,ij->i", some[first], some[second])
+    squares, products = _inner(some, some, parts), _inner(some[first], some[second], parts)
+    # From here on the axes are rows or pairs, spans, parts.
+    inside = np.array([[start <= edge < stop for edge in edges[:-1]] for start, stop in spans])
+    weights = counts * inside
+    middle = (means[:, None] * weights).sum(axis=2) / np.maximum(weights.sum(axis=1), 1)
+    away = means[:, None] - middle[:, :, None]
+    square = (squares[:, None] * inside).sum(axis=2) + (weights * away * away).sum(axis=2)
+    product = (products[:, None] * inside).sum(axis=2) + (weights * away[first] * away[second]).sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((product / np.sqrt(square[first] * square[second])).T)
 
 
-def least_change(r: FloatArray, change: FloatArray, n: tuple[int, int], min_z: float) -> FloatArray:
-    """The |change| from which r + change lies `min_z` standard errors from r (Fisher z), for sample sizes n.
+def _inner(first: FloatArray, second: FloatArray, parts: Sequence[slice]) -> FloatArray:
+    """Inner products of the rows of two arrays, part by part of their columns: shape (rows, parts)."""
+    return np.stack([np.vecdot(first[:, part], second[:, part]) for part in parts], axis=1)
 
-    By atanh a - atanh b = atanh((a - b) / (1 - ab)), so that no logarithm is needed. n: after and before.
 
-    >>> round(float(least_change(np.float64(0.87), np.float64(0.15 - 0.87), (168, 720), 3.8)), 2)
-    0.28
+Correlation = TypeVar("Correlation", npt.NDArray[np.float32], npt.NDArray[np.float64])
+
+
+def surely_above(r: Correlation, n: tuple[int, int], min_z: float) -> Correlation:
+    """From where on a correlation lies `min_z` standard errors above r (Fisher z), for sample sizes n.
+
+    By tanh(a + b) = (tanh a + tanh b) / (1 + tanh a tanh b), so that no logarithm is needed. Never too high: beyond 2.6
+    units of z it is taken for nearer than it is. n: of that correlation, and of r.
+
+    >>> surely_above(np.array([-0.87, 0.0, 0.87]), (168, 720), 3.8).round(2).tolist()
+    [-0.76, 0.32, 0.93]
     """
     spread = np.sqrt(1.0 / max(n[0] - 3, 1) + 1.0 / max(n[1] - 3, 1))
-    return np.asarray(np.tanh(min_z * spread) * (1.0 - r * (r + change)), dtype=r.dtype)
+    step = min(float(np.tanh(min_z * spread)), _LARGEST_STEP)
+    above = np.maximum(r, -1.0)
+    scale = above * step
+    scale += 1.0
+    above += step
+    above /= scale
+    return above
 
 
 def fisher_z(r1: npt.ArrayLike, n1: npt.ArrayLike, r2: npt.ArrayLike, n2: npt.ArrayLike) -> FloatArray:

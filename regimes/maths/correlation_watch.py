@@ -1,9 +1,11 @@
 """Noticing that two series no longer move together as they did, hour by hour and for many pairs at once."""
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
+from regimes.maths.correlation import BoolArray
 from regimes.maths.discovery import false_discovery_rates
 from regimes.maths.stats import FloatArray, IntArray
 
@@ -16,7 +18,7 @@ THRESHOLDS: Final = np.array([[6.4], [14.2]])
 2023: what is sought is what no longer moves together. See bench/signals/correlation.py."""
 TAIL: Final = 0.3
 """How much rarer more evidence was there: exp(-TAIL) for each unit."""
-_SHIFT_R: Final = float(np.tanh(SHIFT))
+_SHIFTS: Final = np.array([[-1.0], [1.0]]) * float(np.tanh(SHIFT))
 _VOLATILITY_HOURS: Final = 12.0
 _NORMAL_HOURS: Final = 720.0
 _LAG_HOURS: Final = 24
@@ -53,9 +55,7 @@ class CorrelationWatch:
         variance = state["variance"]
         scaled = returns / np.sqrt(np.where(variance > 0, variance, np.nan))
         scaled[state["known"] < _VARIANCE_NEEDED] = np.nan
-        normal = self._normal()
-        self._weigh(scaled, normal)
-        self._make_normal(state["recent"][0], normal)
+        self._judge(scaled, state["recent"][0])
         state["recent"][:-1] = state["recent"][1:]
         state["recent"][-1] = scaled
         square = returns * returns
@@ -69,42 +69,39 @@ class CorrelationWatch:
         variance[going_on] = keep * variance[going_on] + (1.0 - keep) * bounded
         state["known"][there] += 1
 
-    def strength(self) -> FloatArray:
-        """Evidence of each pair over its threshold, so 1 is one false alarm in 30 days; NaN while it is not known."""
-        strongest = (self.arrays["evidence"] / THRESHOLDS).max(axis=0)
-        return np.where(self.arrays["hours"] >= _NEEDED_HOURS, strongest, np.nan)
+    def found(self) -> "Evidence":
+        """What is known by now."""
+        return Evidence(self.arrays["evidence"].copy(), self.arrays["hours"] >= _NEEDED_HOURS)
 
-    def broken(self) -> IntArray:
-        """Pairs whose break is no chance among all that are watched (Benjamini and Hochberg)."""
-        known = np.flatnonzero(self.arrays["hours"] >= _NEEDED_HOURS)
-        if not known.size:
-            return known
-        beyond = (self.arrays["evidence"][:, known] - THRESHOLDS).max(axis=0)
-        chance = _Q * np.exp(np.minimum(-TAIL * beyond, -np.log(_Q)))
-        rates = false_discovery_rates(chance.tolist())
-        return known[rates <= _Q * (1 + 1e-9)]
+    def _judge(self, scaled: FloatArray, day_ago: FloatArray) -> None:
+        """Move the evidence of each pair by its newest returns, and let those of a day ago count as normal."""
+        normal = self._normal()
+        # The newest returns and those of a day ago, side by side.
+        u, v = (np.stack((scaled[rows], day_ago[rows])) for rows in (self.first, self.second))
+        by_u, by_v = self._scales()
+        both, product = u * u * by_u + v * v * by_v, u * v * np.sqrt(by_u * by_v)
+        distance = _distance(both, product, normal)
+        self._weigh(both[0], product[0], normal, distance[0])
+        self._make_normal(u[1], v[1], distance[1])
 
-    def _weigh(self, scaled: FloatArray, normal: FloatArray) -> None:
-        """Move the evidence of each pair by its newest returns."""
-        evidence = self.arrays["evidence"]
-        both, product = self._moments(scaled)
+    def _weigh(self, both: FloatArray, product: FloatArray, normal: FloatArray, distance: FloatArray) -> None:
+        """Gather evidence for a lower and for a higher correlation. distance: that from what is normal."""
         watched = (self.arrays["hours"] >= _NEEDED_HOURS) & ~np.isnan(product)
         if not watched.any():
             return
-        usual = _log_density(both, product, normal)
-        for side, shift in enumerate((-_SHIFT_R, _SHIFT_R)):
-            other = (normal + shift) / (1.0 + normal * shift)
-            gained = _log_density(both, product, other) - usual
-            held = np.clip(evidence[side] + gained, 0.0, _LARGEST_EVIDENCE)
-            evidence[side] = np.where(watched, held, evidence[side])
+        evidence = self.arrays["evidence"]
+        other = (normal + _SHIFTS) / (1.0 + normal * _SHIFTS)
+        usual = _log_density(distance, normal)
+        gained = _log_density(_distance(both, product, other), other) - usual
+        held = np.clip(evidence + gained, 0.0, _LARGEST_EVIDENCE)
+        np.copyto(evidence, held, where=watched)
 
-    def _moments(self, scaled: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Sum of squares and product of both returns of each pair, over the scale that the t has found for them."""
+    def _scales(self) -> tuple[FloatArray, FloatArray]:
+        """What brings the squares of both returns of each pair to the scale that the t has found for them."""
         _, uu, vv, weight = self.arrays["products"]
         known = (uu > 0) & (vv > 0)
-        u, v = scaled[self.first], scaled[self.second]
         by_u, by_v = (np.where(known, weight / np.where(known, square, 1.0), 1.0) for square in (uu, vv))
-        return u * u * by_u + v * v * by_v, u * v * np.sqrt(by_u * by_v)
+        return by_u, by_v
 
     def _normal(self) -> FloatArray:
         """The usual correlation of each pair, 0 while nothing is known."""
@@ -113,24 +110,46 @@ class CorrelationWatch:
         r = np.where(spread > 0, uv / np.where(spread > 0, spread, 1.0), 0.0)
         return np.clip(r, -_LARGEST_R, _LARGEST_R)
 
-    def _make_normal(self, scaled: FloatArray, normal: FloatArray) -> None:
-        """Let the returns of a day ago count as normal; far ones less (the t's maximum likelihood, online)."""
-        u, v = scaled[self.first], scaled[self.second]
+    def _make_normal(self, u: FloatArray, v: FloatArray, distance: FloatArray) -> None:
+        """Let returns count as normal; far ones less (the t's maximum likelihood, online)."""
         there = ~np.isnan(u + v)
-        weight = (FREEDOM + 2.0) / (FREEDOM + _distance(*self._moments(scaled), normal))
+        weight = (FREEDOM + 2.0) / (FREEDOM + distance)
         new = np.stack((weight * u * v, weight * u * u, weight * v * v, np.ones_like(u)))
         keep = 0.5 ** (1.0 / _NORMAL_HOURS)
         products = self.arrays["products"]
-        products[...] = np.where(there, keep * products + new, products)
+        np.copyto(products, keep * products + new, where=there)
         self.arrays["hours"] += there
 
 
-def _log_density(both: FloatArray, product: FloatArray, r: FloatArray) -> FloatArray:
+class Evidence:
+    """What had been found of each pair at one hour. gathered: shape (2, pairs). known: whether its normal is."""
+
+    def __init__(self, gathered: FloatArray, known: BoolArray) -> None:
+        self._gathered = gathered
+        self._known = known
+
+    @cached_property
+    def strength(self) -> FloatArray:
+        """Evidence over its threshold, so 1 is one false alarm in 30 days; NaN while it is not known."""
+        return np.where(self._known, (self._gathered / THRESHOLDS).max(axis=0), np.nan)
+
+    @cached_property
+    def broken(self) -> BoolArray:
+        """Whether a break is no chance among all that are watched (Benjamini and Hochberg)."""
+        broken = np.zeros(len(self._known), dtype=np.bool_)
+        if self._known.any():
+            beyond = (self._gathered[:, self._known] - THRESHOLDS).max(axis=0)
+            chance = _Q * np.exp(np.minimum(-TAIL * beyond, -np.log(_Q)))
+            broken[self._known] = false_discovery_rates(chance.tolist()) <= _Q * (1 + 1e-9)
+        return broken
+
+
+def _log_density(distance: FloatArray, r: FloatArray) -> FloatArray:
     """Logarithm of the bivariate t density, but for what does not depend on `r`."""
-    far = np.log1p(_distance(both, product, r) / FREEDOM)
+    far = np.log1p(distance / FREEDOM)
     return np.asarray(-0.5 * np.log(1.0 - r * r) - 0.5 * (FREEDOM + 2.0) * far, dtype=np.float64)
 
 
 def _distance(both: FloatArray, product: FloatArray, r: FloatArray) -> FloatArray:
-    """Squared Mahalanobis distance."""
+    """Squared Mahalanobis distance, of the sum of squares and the product of two returns that are to scale."""
     return np.asarray((both - 2.0 * r * product) / (1.0 - r * r), dtype=np.float64)

@@ -16,6 +16,7 @@ from regimes.maths.correlation import (
     is_break,
     pearson_matrix,
     pearson_pairs,
+    surely_above,
 )
 
 
@@ -135,6 +136,28 @@ def test_fisher_z_is_the_difference_in_standard_errors(r1: float, r2: float, n1:
     spread = np.hypot((n1 - 3) ** -0.5, (n2 - 3) ** -0.5)
     expected = 0.5 * (np.log((1 + r1) / (1 - r1)) - np.log((1 + r2) / (1 - r2))) / spread
     assert float(fisher_z(r1, n1, r2, n2)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@settings(max_examples=200)
+@given(
+    r=st.floats(-0.999, 0.99),
+    n=st.tuples(st.integers(20, 200), st.integers(500, 800)),
+    min_z=st.floats(0.1, 8),
+)
+def test_what_is_surely_above_lies_so_many_standard_errors_away(
+    r: float, n: tuple[int, int], min_z: float
+) -> None:
+    above = surely_above(np.array([r]), n, min_z)[0]
+    spread = np.hypot((n[0] - 3) ** -0.5, (n[1] - 3) ** -0.5)
+    assert float(fisher_z(above, n[0], r, n[1])) == pytest.approx(
+        min(min_z, np.arctanh(0.99) / spread), rel=1e-6
+    )
+
+
+def test_what_is_surely_above_is_never_above_what_is_so_for_a_higher_one() -> None:
+    r = np.linspace(-1.2, 1, 2_000, dtype=np.float32)
+    for min_z in (0.5, 3.8, 50.0):
+        assert (np.diff(surely_above(r, (24, 720), min_z)) >= -1e-6).all()
 
 
 def test_fisher_z_of_independent_samples_is_standard_normal() -> None:

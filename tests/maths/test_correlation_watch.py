@@ -27,8 +27,8 @@ def together(seed: int, hours: int, rows: int) -> FloatArray:
 
 def test_nothing_is_known_before_weeks_of_returns() -> None:
     watch = watch_of(together(1, 400, 3))
-    assert np.isnan(watch.strength()).all()
-    assert not watch.broken().size
+    assert np.isnan(watch.found().strength).all()
+    assert not watch.found().broken.any()
 
 
 def test_volatility_is_weighed_by_the_hours_that_are_known() -> None:
@@ -55,14 +55,14 @@ def test_a_correlation_that_rises_is_a_break_too() -> None:
     returns = together(2, WARM, 2)
     after = together(3, 120, 1)
     watch = watch_of(np.concatenate((returns, np.repeat(after, 2, axis=1) * [1.0, 1.001])))
-    assert watch.strength()[0] > 1
-    assert watch.broken().tolist() == [0]
+    assert watch.found().strength[0] > 1
+    assert watch.found().broken.nonzero()[0].tolist() == [0]
 
 
 def test_the_scale_does_not_matter() -> None:
     returns = together(4, 900, 3)
     plain, scaled = watch_of(returns), watch_of(returns * [1.0, 100.0, 0.01])
-    assert scaled.strength() == pytest.approx(plain.strength())
+    assert scaled.found().strength == pytest.approx(plain.found().strength)
 
 
 def test_missing_and_flat_returns_poison_nothing() -> None:
@@ -74,7 +74,9 @@ def test_missing_and_flat_returns_poison_nothing() -> None:
         np.concatenate([a.ravel() for n, a in watch.arrays.items() if n != "recent"])[4:]
     ).all()
     strength = dict(
-        zip(zip(watch.first.tolist(), watch.second.tolist(), strict=True), watch.strength(), strict=True)
+        zip(
+            zip(watch.first.tolist(), watch.second.tolist(), strict=True), watch.found().strength, strict=True
+        )
     )
     assert all(np.isfinite(value) == (3 not in pair) for pair, value in strength.items())
 
@@ -84,14 +86,14 @@ def test_of_many_pairs_more_evidence_is_asked() -> None:
     for watch in (few, many):
         watch.arrays["evidence"][:] = 0.0
         watch.arrays["evidence"][0, 0] = 6.8
-    assert few.broken().tolist() == [0]
-    assert many.broken().tolist() == []
+    assert few.found().broken.nonzero()[0].tolist() == [0]
+    assert many.found().broken.nonzero()[0].tolist() == []
     many.arrays["evidence"][0, 0] = 35.0
-    assert many.broken().tolist() == [0]
+    assert many.found().broken.nonzero()[0].tolist() == [0]
 
 
 def test_a_symbol_gives_the_same_bits_whoever_is_beside_it() -> None:
     returns = together(7, 800, 5)
     whole, part = watch_of(returns), watch_of(returns[:, :2])
-    found: Any = whole.strength()[0]
-    assert found.tobytes() == part.strength()[0].tobytes()
+    found: Any = whole.found().strength[0]
+    assert found.tobytes() == part.found().strength[0].tobytes()

@@ -1,11 +1,10 @@
 """Which pairs are broken now: each with its latch and its one event."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 
 from regimes.events import Event, EventType, Phase, Severity
 from regimes.features.correlation_engine.pairs import (
@@ -49,12 +48,12 @@ class Breaks:
 
     def step(self, pairs: Pairs, at_ms: int, now_ms: int) -> list[Event]:
         """Take the numbers of one hour. pairs: all that are open, and all that may break. at_ms: its close."""
-        enter = pairs.levels(self._settings)
-        hold = pairs.levels(self._settings, factor=self._settings.leave_factor)
+        entered = pairs.levels(self._settings).tolist()
+        held = pairs.levels(self._settings, factor=self._settings.leave_factor).tolist()
         events = []
         keys = list(zip(pairs.row.tolist(), pairs.column.tolist(), strict=True))
-        strength, entered, held = pairs.strength.tolist(), enter.tolist(), hold.tolist()
-        for index in self._in_order(pairs, enter):
+        strength = pairs.strength.tolist()
+        for index in self._in_order(keys, strength, entered):
             key = keys[index]
             broken = self.open.get(key) or self._begin()
             broken.peak_change = max(broken.peak_change, strength[index])
@@ -68,18 +67,18 @@ class Breaks:
                 self.open[key] = broken
         return events
 
-    def _in_order(self, pairs: Pairs, enter: Any) -> Iterator[int]:
+    def _in_order(
+        self, keys: Sequence[PairKey], strength: Sequence[float], entered: Sequence[int]
+    ) -> Iterator[int]:
         """Open pairs first, then new breaks, the largest change first, up to the bound."""
-        is_open = np.array(
-            [(r, c) in self.open for r, c in zip(pairs.row.tolist(), pairs.column.tolist(), strict=True)],
-            dtype=bool,
-        )
-        yield from np.flatnonzero(is_open).tolist()
-        new = np.flatnonzero(~is_open & (enter > NO_BREAK))
-        for index in new[np.argsort(-pairs.strength[new], kind="stable")].tolist():
+        new = [
+            place for place, level in enumerate(entered) if level > NO_BREAK and keys[place] not in self.open
+        ]
+        yield from [place for place, key in enumerate(keys) if key in self.open]
+        for place in sorted(new, key=lambda place: -strength[place]):
             if len(self.open) >= self._settings.max_open_breaks:
                 return
-            yield index
+            yield place
 
     def _begin(self) -> BrokenPair:
         return BrokenPair(Latch(dwell_ms=self._settings.min_hours * HOUR_MS), Episode(alert_from=BREAK))

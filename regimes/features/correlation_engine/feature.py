@@ -21,11 +21,7 @@ from regimes.features.correlation_engine.large import ANCHOR_HOURS, LargeMarket
 from regimes.features.correlation_engine.leaders import TESTED_SYMBOLS, Leaders
 from regimes.features.correlation_engine.market import Market, SmallMarket
 from regimes.features.correlation_engine.minutes import WINDOW_MINUTES, Minutes
-from regimes.features.correlation_engine.pairs import (
-    NO_BREAK,
-    PANEL_HOURS,
-    Pairs,
-)
+from regimes.features.correlation_engine.pairs import PANEL_HOURS, Pairs
 from regimes.features.correlation_engine.reading import Labels
 from regimes.features.correlation_engine.screen import may_break
 from regimes.features.correlation_engine.settings import CorrelationSettings
@@ -299,10 +295,7 @@ class CorrelationEngine:
             return self._market.pairs(rows, columns)
         asked = {*zip(rows.tolist(), columns.tolist(), strict=True), *self._breaks.open}
         ordered = np.array(sorted(asked), dtype=np.int64).reshape(-1, 2)
-        pairs = self._market.pairs(ordered[:, 0], ordered[:, 1])
-        keys = zip(pairs.row.tolist(), pairs.column.tolist(), strict=True)
-        is_open = np.array([key in self._breaks.open for key in keys], dtype=np.bool_)
-        return pairs.chosen(is_open | (pairs.levels(self._settings) > NO_BREAK))
+        return self._market.pairs(ordered[:, 0], ordered[:, 1])
 
     def _seen(self) -> Views:
         """The views, brought to the newest hour; in a long history nobody looks at every hour."""

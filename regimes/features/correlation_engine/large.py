@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from regimes.features.correlation_engine.limits import MARGIN, Limits, as_hundredths, bounds
 from regimes.features.correlation_engine.market import (
     BEFORE_DAY,
     BEFORE_WEEK,
@@ -27,20 +28,18 @@ from regimes.maths.correlation import (
     Correlations,
     FloatArray,
     IntArray,
-    least_change,
     masked_rows,
     pearson_matrix,
     pearson_pairs,
 )
 from regimes.windows.panel import ReturnPanel
-from regimes.windows.products import Block, SingleArray, SlidingProducts
+from regimes.windows.products import BLOCK, SingleArray, SlidingProducts
 
 ANCHOR_HOURS: Final = 24
 """Sliding sums start anew at every UTC midnight: rounding never grows, and what they say depends on the panel
 alone, not on when the program was started."""
+_NONE: Final = np.empty(0, dtype=np.int64)
 _HORIZONS: Final = ((WEEK, BEFORE_WEEK), (DAY, BEFORE_DAY))
-_MARGIN: Final = 1e-3
-"""How wrong a correlation in single precision may be; pairs so close to a threshold are looked at as well."""
 
 
 class LargeMarket:
@@ -57,19 +56,19 @@ class LargeMarket:
         self._day = np.full((rows, DAY.hours), np.nan)
         self._scale = {window: np.full(rows, np.nan) for window in WINDOWS}
         self._columns = dict.fromkeys(WINDOWS, 0)
-        self._holed: IntArray = np.empty(0, dtype=np.int64)
+        self._holed: IntArray = _NONE
         self._line = np.full(rows, -1)
         """Which line of `_apart` a row with missing hours has, else -1."""
         self._apart: dict[Window, Correlations] = {}
-        shapes = [block.products.shape for block in self._sliding[WEEK].blocks]
-        self._work = [tuple(np.empty(shape, "f4") for _ in range(3)) for shape in shapes]
+        self._limits = {normal: Limits(rows) for _, normal in _HORIZONS}
+        self._work = np.empty(BLOCK * rows, "f4")
 
     def advance(self, panel: ReturnPanel, *, rebuild: bool = False) -> None:
         self._panel = panel
         self._slide(panel, rebuild=rebuild)
         self._columns = {window: sums.columns for window, sums in self._sliding.items()}
-        day = panel.returns(DAY.hours)
-        missing = np.isnan(day)
+        self._day = panel.returns(DAY.hours).copy()
+        missing = np.isnan(self._day)
         self._columns[DAY] = int(np.count_nonzero(~missing.all(axis=0)))
         whole = panel.counts == self._columns[WEEK] + self._columns[BEFORE_WEEK]
         self._holed = np.flatnonzero(~whole)
@@ -77,7 +76,7 @@ class LargeMarket:
         self._line[self._holed] = np.arange(len(self._holed))
         for window, sums in self._sliding.items():
             self._scale[window] = self._scale_of(window, sums.squares, whole)
-        self._day = np.where(missing, 0.0, day)
+        self._day[missing] = 0.0
         self._day -= self._day.sum(axis=1, keepdims=True) / max(self._columns[DAY], 1)
         self._day[missing] = 0.0
         self._scale[DAY] = self._scale_of(DAY, np.einsum("ij,ij->i", self._day, self._day), whole)
@@ -118,69 +117,91 @@ class LargeMarket:
 
     def _at(self, rows: IntArray, columns: IntArray) -> list[Correlations]:
         """Correlations of these pairs in each window."""
-        whole = np.flatnonzero((self._line[rows] < 0) & (self._line[columns] < 0))
-        r = np.full((len(WINDOWS), len(rows)), np.nan)
-        if self._panel is not None and len(whole):
-            r[:, whole] = pearson_pairs(
-                self._panel.returns(PANEL_HOURS), rows[whole], columns[whole], [w.span for w in WINDOWS]
-            )
-        return [self._with_holed(window, r[place], rows, columns) for place, window in enumerate(WINDOWS)]
+        if self._panel is None or not len(rows):
+            return [Correlations(np.full(len(rows), np.nan), np.zeros(len(rows), np.int64))] * len(WINDOWS)
+        returns, spans = self._panel.returns(PANEL_HOURS), [window.span for window in WINDOWS]
+        if not len(self._holed):
+            found = pearson_pairs(returns, rows, columns, spans)
+        else:
+            found = np.full((len(WINDOWS), len(rows)), np.nan)
+            whole = np.flatnonzero((self._line[rows] < 0) & (self._line[columns] < 0))
+            if len(whole):
+                found[:, whole] = pearson_pairs(returns, rows[whole], columns[whole], spans)
+        return [self._usable(window, r, rows, columns) for window, r in zip(WINDOWS, found, strict=True)]
 
-    def _with_holed(self, window: Window, r: FloatArray, rows: IntArray, columns: IntArray) -> Correlations:
+    def _usable(self, window: Window, r: FloatArray, rows: IntArray, columns: IntArray) -> Correlations:
         """The correlations of whole rows that are usable, and of the others what was computed apart."""
-        r[np.isnan(self._scale[window][rows] + self._scale[window][columns])] = np.nan
+        scale = self._scale[window]
+        r[np.isnan(scale[rows] + scale[columns])] = np.nan
         n = np.full(len(rows), self._columns[window])
-        for own, other in ((rows, columns), (columns, rows)):
-            apart = np.flatnonzero(self._line[own] >= 0)
-            if len(apart):
+        if len(self._holed):
+            for own, other in ((rows, columns), (columns, rows)):
+                apart = np.flatnonzero(self._line[own] >= 0)
                 lines = self._line[own[apart]]
                 r[apart] = self._apart[window].r[lines, other[apart]]
                 n[apart] = self._apart[window].n[lines, other[apart]]
         return Correlations(np.clip(r, -1.0, 1.0), n)
 
     def candidates(self, settings: CorrelationSettings) -> tuple[IntArray, IntArray]:
-        size = len(self._line)
         places = [*self._screened(settings)]
         if len(self._holed):
             places.append(self._screened_apart(settings.min_change))
-        found = np.unique(np.concatenate(places)) if places else np.empty(0, dtype=np.int64)
-        rows, columns = np.divmod(found, size)
+        if not places:
+            return _NONE, _NONE
+        rows, columns = (np.concatenate(parts) for parts in zip(*places, strict=True))
         return rows, columns
 
-    def _screened(self, settings: CorrelationSettings) -> Iterator[IntArray]:
-        """Pairs of whole rows that may have broken, each as row * rows + column, row < column."""
+    def _screened(self, settings: CorrelationSettings) -> Iterator[tuple[IntArray, IntArray]]:
+        """Pairs of whole rows that may have broken, row < column."""
         for recent, normal in _HORIZONS:
-            if self._columns[recent] < recent.needed or self._columns[normal] < normal.needed:
-                continue
             n = self._columns[recent], self._columns[normal]
-            scales = {window: self._scale[window].astype(np.float32) for window in (recent, normal)}
-            day = self._day.astype(np.float32)
-            for number, (change, before, size) in enumerate(self._work):
-                block = self._sliding[normal].blocks[number]
-                if recent is DAY:
-                    np.matmul(day[block.start : block.stop], day[block.start :].T, out=change)
-                else:
-                    _scaled(self._sliding[recent].blocks[number], scales[recent], out=change)
-                _scaled(block, scales[normal], out=before)
-                np.subtract(change, before, out=change)
-                np.abs(change, out=size)
-                places = np.flatnonzero(size >= settings.min_change - _MARGIN)
-                delta, normally = change.reshape(-1)[places], before.reshape(-1)[places]
-                far = np.abs(delta) >= least_change(normally, delta, n, settings.min_fisher_z) - _MARGIN
-                rows, columns = np.divmod(places[far], len(self._line) - block.start)
-                once = rows < columns
-                yield (rows[once] + block.start) * len(self._line) + columns[once] + block.start
+            if n[0] < recent.needed or n[1] < normal.needed:
+                continue
+            limits, scale = self._limits[normal], self._scale[normal]
+            limits.keep(self._sliding[normal], scale, n, settings)
+            for number, r in enumerate(self._correlations(recent)):
+                limits.compare(number, r)
+            rows, columns = limits.beyond()
+            now = self._now(recent, rows, columns)
+            high, low = bounds(self._now(normal, rows, columns), n, settings)
+            near = ((now >= high) | (now <= low)) & (rows < columns)
+            yield rows[near], columns[near]
 
-    def _screened_apart(self, min_change: float) -> IntArray:
+    def _now(self, window: Window, rows: IntArray, columns: IntArray) -> FloatArray:
+        """The correlations of some pairs of whole rows, as good as sums in single precision are."""
+        if window is DAY:
+            return np.asarray(np.vecdot(self._day[rows], self._day[columns]))
+        scale = self._scale[window]
+        return np.asarray(self._sliding[window].at(rows, columns) * scale[rows] * scale[columns])
+
+    def _correlations(self, recent: Window) -> Iterator[SingleArray]:
+        """Those of each block in a recent window, in hundredths; the next block takes the place of the last."""
+        if recent is DAY:
+            day = as_hundredths(self._day)
+            across = day.T.copy()
+            for start in range(0, len(day), BLOCK):
+                yield np.matmul(day[start : start + BLOCK], across[:, start:], out=self._block(start))
+            return
+        scale = as_hundredths(self._scale[recent])
+        for start, stop, products in self._sliding[recent].settled():
+            r = np.multiply(products, scale[start:], out=self._block(start))
+            r *= scale[start:stop, None]
+            yield r
+
+    def _block(self, start: int) -> SingleArray:
+        """Room for the block from a row on."""
+        rows, columns = min(BLOCK, len(self._line) - start), len(self._line) - start
+        return self._work[: rows * columns].reshape(rows, columns)
+
+    def _screened_apart(self, min_change: float) -> tuple[IntArray, IntArray]:
         """The same for rows with missing hours, by the change alone."""
         moved = np.zeros((len(self._holed), len(self._line)), dtype=np.bool_)
         for recent, normal in _HORIZONS:
-            moved |= np.abs(self._apart[recent].r - self._apart[normal].r) >= min_change - _MARGIN
+            moved |= np.abs(self._apart[recent].r - self._apart[normal].r) >= min_change - MARGIN
         lines, others = np.nonzero(moved)
         own = self._holed[lines]
         apart = own != others
-        first, second = np.minimum(own, others)[apart], np.maximum(own, others)[apart]
-        return np.asarray(first * len(self._line) + second)
+        return np.minimum(own, others)[apart], np.maximum(own, others)[apart]
 
     def matrix(self) -> FloatArray:
         size = len(self._line)
@@ -214,9 +235,3 @@ def _rebuild(window: Window, sums: SlidingProducts, panel: ReturnPanel, ago: int
     span = panel.returns(PANEL_HOURS, ago=ago)[:, slice(*window.span)]
     missing = np.isnan(span)
     sums.rebuild(np.where(missing, 0.0, span), int(np.count_nonzero(~missing.all(axis=0))))
-
-
-def _scaled(block: Block, scale: SingleArray, out: SingleArray) -> None:
-    """Correlations of a block of products, into `out`."""
-    np.multiply(block.products, scale[block.start : block.stop, None], out=out)
-    out *= scale[block.start :]

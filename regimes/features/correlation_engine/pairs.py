@@ -6,7 +6,6 @@ import numpy as np
 
 from regimes.features.correlation_engine.settings import CorrelationSettings
 from regimes.maths.correlation import (
-    BoolArray,
     Correlations,
     FloatArray,
     IntArray,
@@ -56,28 +55,22 @@ class Pairs(NamedTuple):
         """The larger change of the two windows; 0 where neither is known."""
         return np.fmax(np.fmax(np.abs(self.change), np.abs(self.change_24h)), 0.0)
 
-    def chosen(self, which: BoolArray) -> "Pairs":
-        """Only some of them."""
-        row, column, *values = self
-        return Pairs(row[which], column[which], *(value[which] for value in values))
-
     def levels(self, settings: CorrelationSettings, *, factor: float = 1.0) -> IntArray:
         """NO_BREAK, BREAK or CRITICAL_BREAK, with all thresholds times `factor`."""
-        broken = np.zeros(len(self.row), dtype=np.int64)
+        broken = np.full(len(self.row), NO_BREAK)
+        critical = max(settings.critical_change, settings.min_change)
         for change, z in ((self.change, self.fisher_z), (self.change_24h, self.fisher_z_24h)):
-            for level, least in ((BREAK, settings.min_change), (CRITICAL_BREAK, settings.critical_change)):
-                bound = max(least, settings.min_change) * factor
-                found = is_break(change, z, min_change=bound, min_z=settings.min_fisher_z * factor)
-                broken[found] = np.maximum(broken[found], level)
+            for level, least in ((BREAK, settings.min_change), (CRITICAL_BREAK, critical)):
+                found = is_break(change, z, min_change=least * factor, min_z=settings.min_fisher_z * factor)
+                np.maximum(broken, level, out=broken, where=found)
         return broken
 
 
 def numbers(rows: IntArray, columns: IntArray, week: Horizon, day: Horizon) -> Pairs:
     """What is known of the given pairs. week, day: their correlations, one element a pair."""
-    return Pairs(rows, columns, *_compare(week), *_compare(day))
-
-
-def _compare(pair: Horizon) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    recent, before = pair.recent.r.round(DIGITS), pair.before.r.round(DIGITS)
-    z = fisher_z(recent, pair.recent.n, before, pair.before.n).round(DIGITS)
-    return recent, before, (recent - before).round(DIGITS), z
+    (r, n), (r0, n0) = (
+        (np.stack((of_week.r, of_day.r)).round(DIGITS), np.stack((of_week.n, of_day.n)))
+        for of_week, of_day in zip(week, day, strict=True)
+    )
+    change, z = (r - r0).round(DIGITS), fisher_z(r, n, r0, n0).round(DIGITS)
+    return Pairs(rows, columns, r[0], r0[0], change[0], z[0], r[1], r0[1], change[1], z[1])

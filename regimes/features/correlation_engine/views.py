@@ -219,8 +219,8 @@ class View(msgspec.Struct, frozen=True, dict=True):
             np.flatnonzero((first == row) | (second == row)) if row is not None else np.arange(len(first))
         )
         names = [self._pair_names[place] for place in chosen.tolist()]
-        strength = _plain(self.watched.strength[chosen].round(DIGITS))
-        broken = self.watched.broken[chosen].tolist()
+        strength = _plain(self.watched.evidence.strength[chosen].round(DIGITS))
+        broken = self.watched.evidence.broken[chosen].tolist()
         return {
             "break_strength": {n: s for n, s in zip(names, strength, strict=True) if s is not None},
             "sequential_breaks": tuple(n for n, is_broken in zip(names, broken, strict=True) if is_broken),

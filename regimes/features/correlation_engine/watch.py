@@ -4,20 +4,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from regimes.features.correlation_engine.market import BoolArray
 from regimes.features.correlation_engine.pairs import PANEL_HOURS
-from regimes.maths.correlation import FloatArray, IntArray
-from regimes.maths.correlation_watch import CorrelationWatch
+from regimes.maths.correlation import IntArray
+from regimes.maths.correlation_watch import CorrelationWatch, Evidence
 from regimes.windows.panel import NEVER, ReturnPanel
 
 
 class Watched(NamedTuple):
-    """What is known of the watched pairs: rows of each, evidence over its threshold (NaN: unknown), breaks."""
+    """The rows of each watched pair, and what is known of it."""
 
     first: IntArray
     second: IntArray
-    strength: FloatArray
-    broken: BoolArray
+    evidence: Evidence
 
 
 class Watch:
@@ -45,9 +43,7 @@ class Watch:
 
     def found(self) -> Watched:
         """What is known as of the newest hour."""
-        broken = np.zeros(len(self._first), dtype=np.bool_)
-        broken[self._tests.broken()] = True
-        return Watched(self._first, self._second, self._tests.strength(), broken)
+        return Watched(self._first, self._second, self._tests.found())
 
     def snapshot(self) -> dict[str, Any]:
         """All state."""

@@ -23,7 +23,7 @@ def new_panel() -> ReturnPanel:
 def fill(panel: ReturnPanel, prices: FloatArray, column: int) -> None:
     panel.put(
         (row, START_HOUR + column, float(prices[row, column]))
-        for row in range(ROWS)
+        for row in range(len(prices))
         if np.isfinite(prices[row, column])
     )
 
@@ -68,6 +68,45 @@ def test_sliding_sums_agree_with_scratch_at_every_hour(trouble: str) -> None:
         if column % 61 == 0 or column > 970 or (500 < column < 560):
             small.advance(panel)
             assert_same(large, small)
+
+
+RESTLESS = CorrelationSettings(min_change=0.2, min_fisher_z=3.0)
+
+
+def restless_market(seed: int, rows: int, hours: int) -> FloatArray:
+    """Heavy tails, a crash of every other row that becomes normal in a single hour a week later, jumps, an outage, holes."""
+    rng = np.random.default_rng(seed)
+    share = rng.uniform(0.2, 2.0, (rows, 1))
+    moves = 0.01 * (rng.standard_t(3, (1, hours)) + share * rng.standard_t(3, (rows, hours)))
+    moves[::2, -200] -= 0.5
+    moves[rng.integers(0, rows, 3), -rng.integers(1, 60, 3)] += rng.normal(0, 0.3, 3)
+    prices = closes(moves)
+    prices[:, -20:-18] = np.nan
+    prices[0, : hours - 900] = np.nan
+    prices[1, hours - 905] = np.nan
+    return prices
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_pair_that_breaks_is_missed_at_any_hour(seed: int) -> None:
+    rows, hours = 66, 960
+    prices = restless_market(seed, rows, hours)
+    first, second = (index.astype(np.int64) for index in np.triu_indices(rows, 1))
+    panel = ReturnPanel(rows, PANEL_HOURS, spare=ANCHOR_HOURS)
+    large, small = LargeMarket(rows), SmallMarket(rows)
+    broken = looked_at = 0
+    for column in range(hours):
+        fill(panel, prices, column)
+        if column < hours - 65:
+            continue
+        large.advance(panel)
+        small.advance(panel)
+        candidates = set(zip(*(index.tolist() for index in large.candidates(RESTLESS)), strict=True))
+        places = np.flatnonzero(small.pairs(first, second).levels(RESTLESS) > NO_BREAK)
+        true = set(zip(first[places].tolist(), second[places].tolist(), strict=True))
+        assert not true - candidates
+        broken, looked_at = broken + len(true), looked_at + len(candidates)
+    assert 10_000 < broken <= looked_at < 1.1 * broken
 
 
 def test_they_depend_on_the_panel_alone_bit_for_bit() -> None:
