@@ -9,6 +9,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+# Before numpy is loaded: workers side by side need no threads of their own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 ROOT = Path(__file__).parent.parent
 # A busy machine is no finding, and a change is not judged by luck: the same examples each time.
 settings.register_profile(
