@@ -44,10 +44,10 @@ class Buffer:
             self._timer = asyncio.create_task(self._keep_flushing())
 
     async def flush(self) -> None:
-        """Write everything that waits. Raises StorageError; the rows stay then."""
+        """Write everything that waits, not what comes meanwhile. Raises StorageError; the rows stay then."""
         async with self._flushing:
-            while self._rows:
-                batch = [self._rows.popleft() for _ in range(min(BATCH_ROWS, len(self._rows)))]
+            for left in range(len(self._rows), 0, -BATCH_ROWS):
+                batch = [self._rows.popleft() for _ in range(min(BATCH_ROWS, left, len(self._rows)))]
                 try:
                     await self._store(batch)
                 except BaseException:
