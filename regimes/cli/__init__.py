@@ -5,6 +5,6 @@ import os
 # Before numpy is loaded: its matrices are small here, and threads that wait for each other cost more than they bring.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from regimes.cli.app import app, main  # noqa: E402
+from regimes.cli.app import app, main
 
 __all__ = ["app", "main"]
