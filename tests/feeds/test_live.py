@@ -53,8 +53,8 @@ async def test_every_one_of_20_000_liquidations_arrives_in_segments_of_1_to_200_
         nonlocal deepest
         while len(got) < 20_000:
             deepest = max(deepest, len(queue))
-            got.extend(item for item in await queue.take(250) if isinstance(item, Liquidation))
-            busy(0.008)
+            got.extend(item for item in await queue.take(25) if isinstance(item, Liquidation))
+            busy(0.001)
             await asyncio.sleep(0)
 
     async with (
