@@ -52,7 +52,7 @@ def _fit(seconds: IntArray, end_s: int, half_life_s: float) -> tuple[float, Chai
     excited = _excited(seconds, half_life_s) * (1.0 - decay)
     terms = np.stack((np.ones(len(excited)), excited))
     span = float(end_s - seconds[0])
-    exposed = np.array([span, float((1.0 - decay ** (end_s - seconds[1:])).sum())])
+    exposed = np.array([span, float((1.0 - decay ** (end_s - seconds)).sum())])
     value = np.array([0.5 * len(excited) / span, 0.5])
     for _ in range(_STEPS):
         rate = value @ terms

@@ -4,10 +4,11 @@ import doctest
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from regimes.maths import hawkes
 from regimes.maths.hawkes import FEWEST, MOST, fit
-from regimes.maths.stats import IntArray
+from regimes.maths.stats import FloatArray, IntArray
 
 DAY_S = 86_400
 
@@ -39,6 +40,29 @@ def test_liquidations_that_come_of_themselves_are_counted_apart() -> None:
     found = fit(simulated(0.6, 15.0, 1, per_hour=20.0), DAY_S)
     assert found is not None
     assert found.spontaneous_per_hour == pytest.approx(8.0, rel=0.4)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_no_other_chains_are_likelier_second_by_second(seed: int) -> None:
+    seconds = simulated(0.6, 15.0, seed, per_hour=20.0)[:80]
+    first, end = int(seconds[0]), int(seconds[-1]) + 60
+    found = fit(seconds, end)
+    assert found is not None
+
+    def unlikely(values: FloatArray) -> float:
+        decay = 2.0 ** (-1.0 / found.half_life_s)
+        left, total = 0.0, 0.0
+        for second in range(first, end + 1):
+            if second > first:
+                rate = float(values[0] + values[1] * (1.0 - decay) * left)
+                total += np.log(-np.expm1(-rate)) if second in there else -rate
+            left = left * decay + (second in there)
+        return -total
+
+    there = set(seconds.tolist())
+    best = minimize(unlikely, [1e-3, 0.5], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8})
+    assert found.branching_ratio == pytest.approx(best.x[1], abs=1e-3)
+    assert found.spontaneous_per_hour == pytest.approx(best.x[0] * 3600, rel=1e-2)
 
 
 def test_more_of_the_same_second_are_one_and_only_the_newest_count() -> None:
