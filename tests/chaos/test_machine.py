@@ -115,7 +115,7 @@ async def test_names_that_are_not_found_delay_and_lose_nothing_but_what_the_exch
         await bent.struck(SECOND)
         bent.bend(lost=[EXCHANGE])
         await bent.market.fault("drop_all")
-        await service.next("stream_lost", line=world.READY)
+        await service.says("stream_lost", line=world.READY)
         bent.bend()
         await service.next("stream_connected", line=world.READY)
         await bent.struck(THIRD)
