@@ -71,6 +71,9 @@ def _environment(folder: Path, variables: dict[str, str]) -> dict[str, str]:
 async def _start(
     folder: Path, arguments: tuple[str, ...], variables: dict[str, str]
 ) -> asyncio.subprocess.Process:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A job in the background ignores interrupts, and so would all that it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
