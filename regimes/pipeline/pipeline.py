@@ -34,7 +34,8 @@ from regimes.pipeline.tidy import keep_tidy, tidy
 from regimes.pipeline.timed import TimedSink
 from regimes.timeframe import known_at_ms
 
-BATCH: Final = 200
+BATCH: Final = 50
+"""An alert amid a burst takes some ten turns of the loop to be stored and sent, and waits in each for one of these."""
 SHORTEST_PAUSE_S: Final = 0.02
 OnReading: TypeAlias = Callable[[Reading], None]
 OnEvent: TypeAlias = Callable[[Event], None]
